@@ -76,9 +76,7 @@ class CardKeyMaker(Protocol):
 class ChipKeys(Protocol):
     """Static keys of one chip, derived inside the HSM from the masters (diversification CBC-DATA-1)."""
 
-    def cmac(
-        self, function: CardFunction, key: ChannelKey, kdd: bytes, messages: Iterable[bytes]
-    ) -> Sequence[bytes]:
+    def cmac(self, function: CardFunction, key: ChannelKey, kdd: bytes, messages: Iterable[bytes]) -> Sequence[bytes]:
         """AES-CMAC (16 bytes each) of every message under the chip's static key; `kdd` is 10 bytes."""
 
     def rewrap_for_chip(self, kdd: bytes, wrapped: bytes) -> bytes:

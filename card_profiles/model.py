@@ -62,7 +62,7 @@ class ApplicationSpec:
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """A key pair of the holder: slot (`auth`, `sign`), the application, key reference, curve and certificate profile."""
+    """A key pair of the holder: slot (`auth`, `sign`), application, key reference, curve and certificate profile."""
 
     slot: str
     application: str
@@ -107,7 +107,7 @@ class ChipSpec:
 
 @dataclass(frozen=True, slots=True)
 class MrzSpec:
-    """Settings of the machine readable zone: format (`TD1`), document code (2 characters, `<` filled), issuing state."""
+    """Settings of the machine readable zone: format (`TD1`), document code (2 characters, `<` filled), state."""
 
     format: str
     document_code: str
@@ -116,11 +116,16 @@ class MrzSpec:
 
 @dataclass(frozen=True, slots=True)
 class ArtItem:
-    """One thing drawn on a face, millimetres from the top left corner.
+    """One thing drawn on a face: its box in millimetres, x and y from the top left corner of the side.
 
     kind: `text`, `field`, `label`, `portrait`, `signature`, `mrz`, `guilloche`, `rectangle`, `specimen`.
-    `source` is the field drawn (kind field/portrait/…) or the literal text (kind text/label).
-    `font` names a file of the released art, size in points, `weight` the line width where one is drawn.
+    side: `front`, `back`.
+    `source` is the field drawn (field, signature, mrz), `portrait` or its pale copy `ghost` (portrait), the literal
+    text (text, label, specimen), the pattern of a guilloche (`waves`, `rosette`), and empty for a rectangle, which is filled.
+    `font` names a file of the released art (empty where nothing is written).
+    `size_pt` is the type size, or the line width of a guilloche. The first baseline stands 0.8 type sizes below
+    `y_mm`, also when a value is set smaller to fit; further lines follow inside the box.
+    `colour` is `#RRGGBB`.
     """
 
     kind: str

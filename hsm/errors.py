@@ -9,6 +9,14 @@ class HsmUnavailable(HsmError):
     """The module, token or session is not there (now): try again later, with a new session."""
 
 
+class PinRefused(HsmError):
+    """The token refused the PIN: the line must halt, since further tries lock the token."""
+
+
+class SessionMisused(HsmError):
+    """A second session, thread or forked process used the HSM: a fault of the program, the line must halt."""
+
+
 class KeyNotFound(HsmError):
     """No key with this label: the line must halt, keys and configuration disagree."""
 

@@ -43,3 +43,28 @@ class PrinterRefused(StationError):
 
 class AnswerLost(StationError):
     """A request was sent and no answer came: ask what became of it before sending another."""
+
+
+class ChipRefused(StationError):
+    """The chip answered with a status word that was not allowed: `purpose` of the command and `status`."""
+
+    def __init__(self, purpose: str, status: int) -> None:
+        super().__init__(f"{purpose}: the chip answered {status:04X}")
+        self.purpose = purpose
+        self.status = status
+
+
+class AnswerUnreadable(StationError):
+    """The chip answered in a form that the data sheet does not know."""
+
+
+class WrongChip(StationError):
+    """The chip in the reader is not the one, or not of the kind, that was to be encoded."""
+
+
+class CardLost(StationUnavailable):
+    """The answer to a command never came: read the chip's state, then run the same step again."""
+
+
+class ScriptIdTaken(StationError):
+    """A script with this id but with other commands has been played: ids name one play."""

@@ -98,7 +98,7 @@ class Feeder(Protocol):
         """Counts as the machine sees them. Raises `StationUnavailable`."""
 
     def load(self) -> None:
-        """Take the next blank into position (nothing happens if one is there). Raises `HopperEmpty`, `StationJammed`."""
+        """Take the next blank into position, or do nothing if one is there. Raises `HopperEmpty`, `StationJammed`."""
 
     def eject(self, *, good: bool) -> None:
         """Put the positioned card into the good or the reject tray (nothing happens if none is there)."""

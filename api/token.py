@@ -1,0 +1,130 @@
+"""The SoftHSM token of a line and its ceremony, each in a process of its own: PKCS#11 never lives in the parent."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+from api.state_directory import StateDirectory
+from hsm.settings import TokenSettings
+
+TOKEN_LABEL = "eid-perso"  # noqa: S105 - a label, not a secret
+SOFTHSM_MODULES = (
+    Path("/usr/lib/softhsm/libsofthsm2.so"),
+    Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"),
+    Path("/usr/lib64/pkcs11/libsofthsm2.so"),
+)
+
+
+class TokenMissing(Exception):
+    """No PKCS#11 module or no way to make a token here; the sentence says what to install."""
+
+
+class CeremonyFailed(Exception):
+    """The ceremony ended early; the sentence says at what."""
+
+
+def softhsm_module() -> Path:
+    """Where SoftHSM2 is installed. Raises `TokenMissing`."""
+    for module in SOFTHSM_MODULES:
+        if module.exists():
+            return module
+    raise TokenMissing("SoftHSM2 is not installed: apt-get install softhsm2 (or run `make setup`)")
+
+
+def token_settings(state: StateDirectory) -> TokenSettings:
+    """How the token of this state is opened."""
+    return TokenSettings(softhsm_module(), TOKEN_LABEL, state.pin_file, state.locks / "token.lock")
+
+
+def ensure_token(state: StateDirectory) -> None:
+    """Make the token where there is none. A start that was killed in the middle is simply done again."""
+    if shutil.which("softhsm2-util") is None:
+        raise TokenMissing("softhsm2-util is not installed: apt-get install softhsm2 (or run `make setup`)")
+    state.softhsm_conf.write_text(
+        f"directories.tokendir = {state.token_directory.resolve()}\n"
+        "objectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
+    )
+    if not state.pin_file.exists():
+        descriptor = os.open(state.pin_file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(16))
+        state.pin_file.with_suffix(".new").rename(state.pin_file)
+    if any(state.token_directory.glob("*/token.object")) and (state.root / "token.ready").exists():
+        return
+    for half_made in state.token_directory.iterdir():
+        shutil.rmtree(half_made)  # a token without token.ready was never used
+    pin = state.pin_file.read_text().strip()
+    made = subprocess.run(
+        ["softhsm2-util", "--init-token", "--free", "--label", TOKEN_LABEL, "--so-pin", pin, "--pin", pin],
+        env={**os.environ, "SOFTHSM2_CONF": str(state.softhsm_conf)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        raise TokenMissing(f"softhsm2-util could not make a token: {made.stderr.strip().splitlines()[-1:]}")
+    (state.root / "token.ready").touch()
+
+
+def hold_ceremony_apart(
+    state: StateDirectory, plan_file: Path, directory: Path, key_letter: Callable[[bytes], bytes] | None
+) -> Path:
+    """Hold the ceremony in a spawned process; the path of its evidence. Raises `CeremonyFailed`."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_ceremony_process, args=(state, plan_file, directory, key_letter is not None, theirs))
+    process.start()
+    theirs.close()
+    outcome: dict[str, str] = {"error": "the ceremony's process died"}
+    try:
+        while True:
+            message = ours.recv()
+            if isinstance(message, bytes) and key_letter is not None:
+                ours.send(key_letter(message))
+                continue
+            outcome = json.loads(message)
+            break
+    except EOFError:
+        pass
+    finally:
+        process.join()
+    if "error" in outcome:
+        raise CeremonyFailed(outcome["error"])
+    return directory / "evidence.json"
+
+
+def _ceremony_process(state: StateDirectory, plan_file: Path, directory: Path, with_letter: bool, pipe: object) -> None:
+    os.environ["SOFTHSM2_CONF"] = str(state.softhsm_conf)
+    from hsm.errors import HsmError
+    from hsm.pkcs11 import open_ceremony
+    from pki.ceremony import hold_ceremony, load_plan
+    from pki.errors import PkiError
+
+    def ask_for_letter(exchange_key: bytes) -> bytes:
+        pipe.send(exchange_key)
+        return pipe.recv()
+
+    try:
+        plan = load_plan(plan_file)
+        ceremony = open_ceremony(token_settings(state))
+        try:
+            hold_ceremony(
+                plan,
+                ceremony,
+                now=datetime.now(UTC),
+                directory=directory,
+                key_letter=ask_for_letter if with_letter else None,
+            )
+        finally:
+            ceremony.close()
+    except (HsmError, PkiError) as error:
+        pipe.send(json.dumps({"error": str(error)}))
+    else:
+        pipe.send(json.dumps({"ok": "evidence.json"}))

@@ -1,0 +1,146 @@
+"""The one place that picks the concrete parts; nothing else knows which HSM, database, reader or printer runs."""
+
+import functools
+from datetime import UTC, datetime
+
+from card_profiles.model import CardProfile
+from card_profiles.profile import load_profile, profile_for, published
+from hsm.pkcs11 import open_hsm
+from hsm.ports import Hsm
+from personalization.clerk import Clerk
+from personalization.intake import Intake
+from personalization.preparing import Preparation
+from personalization.records import load_places
+from personalization.settings import Settings, StationSettings
+from personalization.sources.http import HttpDocumentSystem
+from personalization.stages.certify import Certification
+from personalization.stages.encode import Encoding
+from personalization.stages.image import Imaging
+from personalization.stages.inspect import Inspecting
+from personalization.stages.keys import make_keys
+from personalization.stages.printing import Printing
+from personalization.station.direct import DirectTerminal
+from personalization.station.feeder import SocketFeeder
+from personalization.station.pcsc import PcscTerminal
+from personalization.station.ports import Terminal
+from personalization.station.printer import IppPrinter
+from personalization.station_worker import StationWorker
+from personalization.store.database import Database
+from personalization.store.sealing import Vault
+from pki.authorities import load_authorities
+
+
+def now() -> datetime:
+    """The centre's clock."""
+    return datetime.now(UTC)
+
+
+class Parts:
+    """What every worker process has: one database, one key store, one HSM session."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.key_store = Database(settings.key_store_url)
+        self.hsm: Hsm = open_hsm(settings.token)
+        self.vault = Vault(self.key_store, self.hsm)
+
+    def close(self) -> None:
+        """Let everything go."""
+        self.hsm.close()
+        self.database.close()
+        self.key_store.close()
+
+
+def clerk(parts: Parts) -> Clerk:
+    """The clerk of the settings' source."""
+    settings = parts.settings
+    source = HttpDocumentSystem(settings.source_url)
+    intake = Intake(
+        database=parts.database,
+        vault=parts.vault,
+        source=source,
+        source_name=settings.source_name,
+        places=load_places(),
+        profile_for=functools.partial(profile_for, specimen=settings.specimen),
+    )
+    return Clerk(
+        database=parts.database,
+        intake=intake,
+        source=source,
+        source_name=settings.source_name,
+        signer=parts.hsm,
+        clock=now,
+    )
+
+
+def preparation(parts: Parts, owner: str) -> Preparation:
+    """A preparing worker under this name."""
+    settings = parts.settings
+    authorities = load_authorities(settings.authorities)
+    return Preparation(
+        database=parts.database,
+        vault=parts.vault,
+        make=functools.partial(make_keys, parts.database, parts.hsm),
+        certification=Certification(
+            database=parts.database,
+            vault=parts.vault,
+            signer=parts.hsm,
+            randomness=parts.hsm,
+            authorities=authorities,
+            source_name=settings.source_name,
+        ),
+        imaging=Imaging(
+            database=parts.database,
+            vault=parts.vault,
+            signer=parts.hsm,
+            randomness=parts.hsm,
+            authorities=authorities,
+        ),
+        owner=owner,
+        clock=now,
+    )
+
+
+def station_worker(parts: Parts, station: StationSettings) -> StationWorker:
+    """The worker that owns this station's reader, feeder and printer."""
+    settings = parts.settings
+    terminal = open_terminal(station)
+    printer = IppPrinter(station.printer_uri)
+    return StationWorker(
+        database=parts.database,
+        vault=parts.vault,
+        feeder=SocketFeeder(station.feeder_socket),
+        encoding=Encoding(database=parts.database, hsm=parts.hsm, terminal=terminal, station=station.name),
+        printing=Printing(database=parts.database, printer=printer, station=station.name),
+        inspecting=Inspecting(
+            database=parts.database,
+            vault=parts.vault,
+            hsm=parts.hsm,
+            terminal=terminal,
+            station=station,
+            pcsc_socket=settings.pcsc_socket,
+            authorities=load_authorities(settings.authorities),
+            source_name=settings.source_name,
+            third_party_judges=settings.third_party_judges,
+        ),
+        station=station.name,
+        owner=station.name,
+        blank_profile=blank_profile(specimen=settings.specimen),
+        clock=now,
+    )
+
+
+def open_terminal(station: StationSettings) -> Terminal:
+    """The station's reader over PC/SC, or its chip directly where there is no PC/SC."""
+    if station.reader is not None:
+        return PcscTerminal(station.reader)
+    if station.chip_socket is None:
+        raise ValueError(f"station {station.name} has neither a reader nor a chip socket")
+    return DirectTerminal(station.chip_socket)
+
+
+def blank_profile(*, specimen: bool) -> CardProfile:
+    """How a blank of this line is talked to before its job is known: all profiles of a line share one chip."""
+    profiles = (load_profile(profile_id) for profile_id in published())
+    return next(profile for profile in profiles if profile.specimen is specimen)

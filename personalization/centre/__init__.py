@@ -1,0 +1,1 @@
+"""Everything that is counted and handed on: stock, spoilage, dispatch."""

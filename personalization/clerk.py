@@ -1,0 +1,57 @@
+"""The clerk: pulls records in, tells the source what became true, numbers events, signs checkpoints. One per centre."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from hsm.ports import KeyLabel, Signer
+from personalization.audit import sequence_events, sign_checkpoint
+from personalization.courier import send_messages
+from personalization.intake import Intake
+from personalization.sources.port import DocumentSystem, SourceUnavailable
+from personalization.store.database import Database
+
+CHECKPOINT_EVERY = timedelta(seconds=5)
+AUDIT_KEY = KeyLabel("audit")
+
+
+class Clerk:
+    """One worker's loop body; the concrete parts are handed in by the assembly."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        intake: Intake,
+        source: DocumentSystem,
+        source_name: str,
+        signer: Signer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._intake = intake
+        self._source = source
+        self._source_name = source_name
+        self._signer = signer
+        self._clock = clock
+        self._next_checkpoint = clock() + CHECKPOINT_EVERY
+
+    def run_once(self) -> int:
+        """One round; how much was moved (0: nothing to do now)."""
+        moved = 0
+        try:
+            moved += self._intake.pull_cancellations(self._clock())
+            moved += self._intake.pull(self._clock())
+        except SourceUnavailable:
+            pass  # away for now: what is queued here goes on, and the next round asks again
+        moved += send_messages(self._database, self._source, self._source_name, self._clock())
+        moved += sequence_events(self._database)
+        if self._clock() >= self._next_checkpoint:
+            self.checkpoint()
+        return moved
+
+    def checkpoint(self) -> None:
+        """Number what is committed and sign the newest number."""
+        while sequence_events(self._database):
+            continue
+        sign_checkpoint(self._database, self._signer, AUDIT_KEY, self._clock())
+        self._next_checkpoint = self._clock() + CHECKPOINT_EVERY

@@ -1,0 +1,29 @@
+"""The engine's errors. Three failures only: retry, reject, halt; what is unclear belongs to people."""
+
+
+class EngineError(Exception):
+    """Base of this room's errors; messages never hold personal data."""
+
+
+class StoreUnavailable(EngineError):
+    """The database does not answer: try again later."""
+
+
+class FencedOut(EngineError):
+    """Another owner has the job now: drop the work, write nothing."""
+
+
+class DataErased(EngineError):
+    """The record's data key was erased; its sealed bodies cannot be opened any more."""
+
+
+class SealBroken(EngineError):
+    """A sealed body does not open under its data key: the line must halt."""
+
+
+class Halt(EngineError):
+    """The line stops: keys, audit or accounts disagree. `code` is a reason code for people."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code

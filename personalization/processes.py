@@ -1,0 +1,168 @@
+"""Workers as processes: started by spawn, one PKCS#11 session and one thread each, gone when their parent is gone."""
+
+import ctypes
+import fcntl
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from hsm.errors import HsmError, HsmUnavailable
+from personalization.errors import Halt, StoreUnavailable
+from personalization.settings import Settings, StationSettings
+from personalization.sources.port import SourceError
+
+IDLE_SECONDS = 0.05
+BACK_OFF_SECONDS = 0.5
+EXIT_HALT = 70
+EXIT_RESTART = 75
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+
+log = logging.getLogger("perso")
+
+
+class Stopping:
+    """Set by SIGTERM: the worker finishes what it holds and ends."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        self.wanted = True
+
+
+def clerk_process(settings: Settings) -> None:
+    """Runs the clerk until told to stop; at the end everything is numbered and signed."""
+
+    def body(stopping: Stopping) -> None:
+        from personalization.assembly import Parts, clerk
+
+        parts = Parts(settings)
+        worker = clerk(parts)
+        loop(worker.run_once, stopping)
+        worker.run_once()
+        worker.checkpoint()
+        parts.close()
+
+    _run("clerk", settings, body)
+
+
+def preparing_process(settings: Settings, name: str) -> None:
+    """Runs a preparing worker until told to stop."""
+
+    def body(stopping: Stopping) -> None:
+        from personalization.assembly import Parts, preparation
+
+        parts = Parts(settings)
+        loop(preparation(parts, name).run_once, stopping)
+        parts.close()
+
+    _run(name, settings, body)
+
+
+def station_process(settings: Settings, station: StationSettings) -> None:
+    """Runs a station's worker until told to stop."""
+
+    def body(stopping: Stopping) -> None:
+        from personalization.assembly import Parts, station_worker
+
+        parts = Parts(settings)
+        loop(station_worker(parts, station).run_once, stopping)
+        parts.close()
+
+    _run(station.name, settings, body)
+
+
+def loop(run_once: Callable[[], object], stopping: Stopping) -> None:
+    """Call `run_once` until told to stop; wait where there is nothing to do, wait longer where something is away."""
+    from personalization.station.errors import StationJammed, StationUnavailable
+
+    while not stopping.wanted:
+        try:
+            pause = 0.0 if run_once() else IDLE_SECONDS
+        except (StoreUnavailable, StationUnavailable, StationJammed, SourceError) as error:
+            log.warning("waiting: %s", type(error).__name__)
+            pause = BACK_OFF_SECONDS
+        time.sleep(pause)
+
+
+def _run(name: str, settings: Settings, body: Callable[[Stopping], None]) -> None:
+    _die_with_parent()
+    _keep_memory_private()
+    _log_to(settings.log_file, name)
+    # Read by the libraries themselves, once per process, so they are set before any is loaded.
+    if settings.softhsm_conf is not None:
+        os.environ["SOFTHSM2_CONF"] = str(settings.softhsm_conf)
+    if settings.pcsc_socket is not None:
+        os.environ["PCSCLITE_CSOCK_NAME"] = str(settings.pcsc_socket)
+    with ExitStack() as stack:
+        stack.enter_context(_name_lock(settings.lock_directory, name))
+        try:
+            body(Stopping())
+        except Halt as halt:
+            log.error("halt %s: %s", halt.code, halt)
+            sys.exit(EXIT_HALT)
+        except HsmUnavailable as error:
+            log.warning("the HSM session is gone (%s): a new process opens a new one", error)
+            sys.exit(EXIT_RESTART)
+        except HsmError as error:
+            log.error("halt: %s", type(error).__name__)
+            sys.exit(EXIT_HALT)
+        except Exception as error:  # noqa: BLE001 - the last line: name the place, never the values
+            log.error("stopped by %s at %s", type(error).__name__, _place(error))
+            sys.exit(EXIT_RESTART)
+
+
+def _place(error: BaseException) -> str:
+    """Files and lines of the traceback; an exception's text may quote data and is left out."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " > ".join(places)
+
+
+def _name_lock(directory: Path, name: str) -> "_Lock":
+    return _Lock(directory / f"{name}.lock")
+
+
+class _Lock:
+    """Exclusive per worker name: whoever holds it may take the name's claims back at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _keep_memory_private() -> None:
+    """No core file and no debugger of the same user: data keys and one-time PINs are in this memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+
+
+def _log_to(path: Path, name: str) -> None:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {name} %(levelname)s %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False

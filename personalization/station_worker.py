@@ -1,0 +1,208 @@
+"""The worker of one station: one process owns its reader, feeder and printer, and makes one card after the other.
+
+At its start, and after every trouble, it asks the machine what stands in position and the ledger what that is; then
+the ordinary code goes on from there. There is no other recovery.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from card_profiles.model import CardProfile
+from personalization.audit import Event, record_events
+from personalization.centre import stock
+from personalization.errors import FencedOut, Halt
+from personalization.flow import (
+    CertifiedJob,
+    ChipSerial,
+    EncodedCard,
+    ImagedJob,
+    JobRef,
+    JobState,
+    KeyedJob,
+    PrintedCard,
+    Stage,
+)
+from personalization.intake import open_job
+from personalization.spoilage import spoil_and_remake
+from personalization.stages.certify import load_certificates
+from personalization.stages.encode import Encoding, blank_of
+from personalization.stages.image import load_image
+from personalization.stages.inspect import CardFailed, Inspecting
+from personalization.stages.printing import Printing
+from personalization.station.contact import Contact
+from personalization.station.errors import (
+    AnswerUnreadable,
+    CardAbsent,
+    CardLost,
+    ChannelBroken,
+    ChipRefused,
+    HopperEmpty,
+    StationJammed,
+    StationUnavailable,
+)
+from personalization.station.ports import Feeder
+from personalization.store.database import Database
+from personalization.store.jobs import claim, held_by_station, next_fence, retake, set_aside
+from personalization.store.sealing import Vault
+
+CONTACT_TRIES = 3
+
+
+class StationWorker:
+    """Makes cards at one station; the concrete parts are handed in by the assembly."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        feeder: Feeder,
+        encoding: Encoding,
+        printing: Printing,
+        inspecting: Inspecting,
+        station: str,
+        owner: str,
+        blank_profile: CardProfile,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._feeder = feeder
+        self._encoding = encoding
+        self._printing = printing
+        self._inspecting = inspecting
+        self._station = station
+        self._owner = owner
+        self._blank_profile = blank_profile
+        self._clock = clock
+
+    def run_once(self) -> bool:
+        """Make one card, or clear the position; False where there is nothing to do now.
+
+        Raises `Halt` where the line must stop, `StationUnavailable` and `StationJammed` where it must wait.
+        """
+        job = self._own_job()
+        if job is None and self._feeder.state().positioned:
+            self._clear_position()
+        if job is None:
+            job = self._next_job()
+        if job is None:
+            return False
+        try:
+            self._make(job)
+        except FencedOut:
+            # Cancelled while in hand: the ledger decides what becomes of the card.
+            if self._feeder.state().positioned:
+                self._clear_position()
+        except HopperEmpty:
+            self._give_back(job)
+            return False
+        finally:
+            self._vault.forget()
+        return True
+
+    def _own_job(self) -> JobRef | None:
+        with self._database.begin() as connection:
+            held = held_by_station(connection, self._station)
+            return None if held is None else retake(connection, held, self._owner, self._database.now(connection))
+
+    def _next_job(self) -> JobRef | None:
+        with self._database.begin() as connection:
+            jobs = claim(
+                connection,
+                stage=Stage.ENCODE,
+                owner=self._owner,
+                limit=1,
+                now=self._database.now(connection),
+                station=self._station,
+            )
+        return jobs[0] if jobs else None
+
+    def _make(self, ref: JobRef) -> None:
+        imaged = self._open(ref)
+        self._feeder.load()
+        contact = self._contact(ref)
+        try:
+            encoded = self._encoding.encode(imaged, contact, self._clock)
+            printed = self._print(encoded)
+            self._inspecting.inspect(printed, contact, self._clock)
+        except (ChannelBroken, ChipRefused, CardLost, AnswerUnreadable) as error:
+            self._spoil(ref, contact, _reason(error))
+        except CardFailed as failed:
+            self._spoil(ref, contact, failed.reason_code)
+        else:
+            self._feeder.eject(good=True)
+
+    def _print(self, encoded: EncodedCard) -> PrintedCard:
+        return self._printing.print(encoded, self._clock)
+
+    def _contact(self, ref: JobRef) -> Contact:
+        """First contact; a card that stays mute is spoiled where it is known which one it is."""
+        for attempt in range(1, CONTACT_TRIES + 1):
+            try:
+                return self._encoding.first_contact(self._blank_profile, f"{ref.id}/{ref.fence}/{attempt}", ref.fence)
+            except (CardAbsent, CardLost, ChipRefused, AnswerUnreadable):
+                continue
+        with self._database.reading() as connection:
+            bound = stock.bound_blank(connection, ref.id)
+        if bound is None:
+            raise Halt(
+                "card-mute", f"station {self._station}: the card in position does not answer; take it out by hand"
+            )
+        self._spoil_serial(ref, bound.chip_serial, "card-mute")
+        raise FencedOut(f"job {ref.id} ended: its card is mute")
+
+    def _spoil(self, ref: JobRef, contact: Contact, reason: str) -> None:
+        self._spoil_serial(ref, ChipSerial(contact.chip_serial), reason)
+
+    def _spoil_serial(self, ref: JobRef, chip_serial: ChipSerial, reason: str) -> None:
+        with self._database.begin() as connection:
+            bound = stock.bound_blank(connection, ref.id)
+            touched = chip_serial if bound is not None and bound.chip_serial == chip_serial else None
+            spoil_and_remake(connection, ref, self._station, touched, reason, self._clock())
+        self._feeder.eject(good=False)
+
+    def _clear_position(self) -> None:
+        """A card stands in position and no job of ours holds it: the ledger says where it belongs."""
+        with self._database.begin() as connection:
+            fence = next_fence(connection)
+        contact = self._encoding.first_contact(self._blank_profile, f"{self._station}/clear/{fence}", fence)
+        told = blank_of(contact)
+        with self._database.begin() as connection:
+            now = self._clock()
+            state = stock.state_of(connection, told.chip_serial)
+            if state is None:
+                raise Halt("blank-unknown", f"station {self._station} holds a card that was never delivered")
+            if state == "received":
+                return  # a blank that was loaded and not yet bound: the next job takes it
+            if state == "bound":
+                if not stock.job_was_withdrawn(connection, told.chip_serial):
+                    raise Halt(
+                        "card-of-another-job", f"station {self._station} holds the card of a job it does not have"
+                    )
+                # Withdrawn while the card was in hand: destroyed as spoiled, not handed out.
+                stock.settle(connection, told.chip_serial, self._station, good=False, now=now)
+                record_events(connection, Event("card.spoiled", now, self._station, blank=told.chip_serial))
+                state = stock.SPOILED
+        self._feeder.eject(good=state == stock.GOOD)
+
+    def _open(self, ref: JobRef) -> ImagedJob:
+        with self._database.reading() as connection:
+            accepted = open_job(connection, self._vault, ref)
+            # The private halves are loaded by the stage that needs them, once the blank is bound.
+            certified = CertifiedJob(KeyedJob(accepted, {}), load_certificates(connection, self._vault, ref))
+            return load_image(connection, self._vault, certified)
+
+    def _give_back(self, ref: JobRef) -> None:
+        with self._database.begin() as connection:
+            set_aside(connection, ref, JobState.READY, "hopper-empty", now=self._clock(), after=timedelta(0))
+
+
+def _reason(error: Exception) -> str:
+    return {ChannelBroken: "channel-broken", ChipRefused: "chip-refused", CardLost: "card-lost"}.get(
+        type(error), "chip-unreadable"
+    )
+
+
+RETRYABLE = (StationUnavailable, StationJammed)
+"""What the loop around `run_once` waits out."""

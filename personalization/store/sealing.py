@@ -1,0 +1,116 @@
+"""Envelope encryption: every record has a data key of its own, wrapped in the HSM; bodies are AES-256-GCM under it.
+
+Whoever takes the engine's database has ciphertext; whoever takes the key store has wrapped keys; only both and the
+HSM together open anything. Erasing the data key erases the record's data (design, "Secrets").
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hsm.ports import DataKeys
+from personalization.errors import DataErased, SealBroken
+from personalization.store.database import Database
+from personalization.store.tables import data_key, sealed_body
+
+NONCE_BYTES = 12
+
+
+class RecordRef(NamedTuple):
+    """Whose data key is meant: record id and revision."""
+
+    record_id: str
+    revision: int
+
+
+class Vault:
+    """Seals and opens bodies; keeps the unwrapped data keys of the batch in hand, and forgets them with it."""
+
+    def __init__(self, key_store: Database, hsm: DataKeys) -> None:
+        self._key_store = key_store
+        self._hsm = hsm
+        self._ciphers: dict[RecordRef, AESGCM] = {}
+
+    def create_keys(self, records: Iterable[RecordRef]) -> None:
+        """Data keys for new records; a record that has one keeps it. Committed before any body is sealed under it."""
+        with self._key_store.begin() as connection:
+            for record in records:
+                _, wrapped = self._hsm.new_data_key()
+                dialect = sqlite if self._key_store.is_sqlite else postgresql
+                statement = dialect.insert(data_key).values(
+                    record_id=record.record_id, revision=record.revision, wrapped=wrapped
+                )
+                connection.execute(statement.on_conflict_do_nothing())
+
+    def forget(self) -> None:
+        """Drop all unwrapped data keys from memory."""
+        self._ciphers.clear()
+
+    def seal(self, connection: Connection, record: RecordRef, owner_id: str, bodies: Mapping[str, bytes]) -> None:
+        """Store new bodies in the caller's transaction. Raises `DataErased`."""
+        cipher = self._cipher(record)
+        rows = []
+        for kind, clear in bodies.items():
+            nonce = os.urandom(NONCE_BYTES)
+            body = nonce + cipher.encrypt(nonce, clear, _bound_to(record, owner_id, kind))
+            rows.append(
+                {
+                    "owner_id": owner_id,
+                    "kind": kind,
+                    "record_id": record.record_id,
+                    "revision": record.revision,
+                    "body": body,
+                }
+            )
+        if rows:
+            connection.execute(insert(sealed_body), rows)
+
+    def open(self, connection: Connection, owner_id: str, kinds: Iterable[str]) -> dict[str, bytes]:
+        """The bodies of these kinds that exist. Raises `DataErased`, `SealBroken`."""
+        rows = connection.execute(
+            select(sealed_body).where(sealed_body.c.owner_id == owner_id, sealed_body.c.kind.in_(tuple(kinds)))
+        ).all()
+        opened = {}
+        for row in rows:
+            record = RecordRef(row.record_id, row.revision)
+            nonce, ciphertext = row.body[:NONCE_BYTES], row.body[NONCE_BYTES:]
+            try:
+                opened[row.kind] = self._cipher(record).decrypt(
+                    nonce, ciphertext, _bound_to(record, owner_id, row.kind)
+                )
+            except InvalidTag:
+                raise SealBroken(f"the sealed {row.kind} of {owner_id} does not open") from None
+        return opened
+
+    def erase(self, record: RecordRef) -> None:
+        """Erase the data key: from now on nothing sealed under it can be opened by anybody."""
+        self._ciphers.pop(record, None)
+        with self._key_store.begin() as connection:
+            connection.execute(
+                update(data_key)
+                .where(data_key.c.record_id == record.record_id, data_key.c.revision == record.revision)
+                .values(wrapped=None, erased_at=self._key_store.now(connection))
+            )
+
+    def _cipher(self, record: RecordRef) -> AESGCM:
+        if record not in self._ciphers:
+            with self._key_store.begin() as connection:
+                wrapped = connection.execute(
+                    select(data_key.c.wrapped).where(
+                        data_key.c.record_id == record.record_id, data_key.c.revision == record.revision
+                    )
+                ).scalar_one_or_none()
+            if wrapped is None:
+                raise DataErased(f"the data of record {record.record_id} has been erased")
+            self._ciphers[record] = AESGCM(self._hsm.unwrap_data_key(wrapped))
+        return self._ciphers[record]
+
+
+def _bound_to(record: RecordRef, owner_id: str, kind: str) -> bytes:
+    """Associated data: a body moved to another row, record or kind does not open."""
+    return f"{record.record_id}/{record.revision}/{owner_id}/{kind}".encode()

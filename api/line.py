@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -119,7 +120,7 @@ def what_limited(database: Database, stations: int, seconds: float) -> str:
     busy = sum(float(total) for stage, _, total in rows if Stage(stage) in PHYSICAL) / 1000
     share = min(1.0, busy / (seconds * stations)) if seconds else 0.0
     stages = ", ".join(f"{stage} {mean[stage]:.0f} ms" for stage in STAGES if stage in mean)
-    limit = "the stations" if share > 0.6 else "starting up and preparing, not the stations"  # noqa: PLR2004 - a rough word
+    limit = "the stations" if share > 0.6 else "starting up and preparing, not the stations"
     return f"limited by {limit} ({share:.0%} busy); mean per card: {stages}"
 
 
@@ -157,11 +158,11 @@ class _Line:
         self._stack.callback(self._stop_workers)
         spawn = get_context("spawn").Process
         for station in stations:
-            self._start(station.name, lambda s=station: spawn(target=station_process, args=(settings, s)))
+            self._start(station.name, partial(spawn, target=station_process, args=(settings, station)))
         for number in range(1, self._options.workers + 1):
             name = f"worker-{number}"
-            self._start(name, lambda n=name: spawn(target=preparing_process, args=(settings, n)))
-        self._start("clerk", lambda: spawn(target=clerk_process, args=(settings,)))
+            self._start(name, partial(spawn, target=preparing_process, args=(settings, name)))
+        self._start("clerk", partial(spawn, target=clerk_process, args=(settings,)))
         return _files(url)
 
     def watch(self, files: dict[int, str], show: Callable[[Progress, int], None]) -> None:
@@ -229,7 +230,7 @@ class _Line:
     def _tend(self) -> None:
         for simulator in self._simulators:
             if not simulator.alive:
-                raise LineStopped(f"{simulator.name} ended; run the same command again, the work goes on where it stands")
+                raise LineStopped(f"{simulator.name} ended; run the same command again, it goes on where it stands")
         for name, (process, make) in list(self._workers.items()):
             if process.exitcode is None:
                 continue

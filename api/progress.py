@@ -31,10 +31,11 @@ class Progress:
 def look(database: Database) -> Progress:
     """The counts now. Raises `StoreUnavailable`."""
     with database.reading() as connection:
-        outcomes = dict(
-            connection.execute(select(received_record.c.outcome, func.count()).group_by(received_record.c.outcome)).all()
-        )
-        rows = connection.execute(select(job.c.state, job.c.stage, func.count()).group_by(job.c.state, job.c.stage)).all()
+        by_outcome = select(received_record.c.outcome, func.count()).group_by(received_record.c.outcome)
+        outcomes = {outcome: int(count) for outcome, count in connection.execute(by_outcome).all()}
+        rows = connection.execute(
+            select(job.c.state, job.c.stage, func.count()).group_by(job.c.state, job.c.stage)
+        ).all()
         unsent = connection.execute(
             select(func.count()).where(source_message.c.sent_at.is_(None), source_message.c.refused.is_(None))
         ).scalar_one()

@@ -69,7 +69,9 @@ def read_report(
         received = [
             row
             for row in connection.execute(
-                select(received_record).where(received_record.c.source == source_name).order_by(received_record.c.position)
+                select(received_record)
+                .where(received_record.c.source == source_name)
+                .order_by(received_record.c.position)
             )
             if row.position in files
         ]
@@ -125,7 +127,7 @@ def _cards(connection: Connection, jobs: list[Any]) -> list[Mapping[str, Any]]:
     steps: dict[str, dict[str, Any]] = defaultdict(dict)
     for step in connection.execute(select(job_step).where(job_step.c.stage.in_(PHYSICAL))):
         steps[step.job_id][step.stage] = step
-    cards = []
+    cards: list[Mapping[str, Any]] = []
     for row in touched:
         done = steps[row.id]
         inspected = json.loads(done[Stage.INSPECT].result)["verdicts"] if Stage.INSPECT in done else {}

@@ -31,7 +31,7 @@ class Simulator:
 
     def __init__(self, module: str, *arguments: str) -> None:
         self.name = module
-        self._said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill and stop it
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop(); a pipe nobody reads would fill
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -104,7 +104,7 @@ def start_hall(stack: ExitStack, *arguments: str, direct: bool = False) -> Hall:
 
 def _hall(stack: ExitStack, arguments: tuple[str, ...], no_pcsc: str | None) -> Hall:
     # Short on purpose: the path of a Unix socket has at most 107 bytes.
-    run = Path(tempfile.mkdtemp(prefix="perso-", dir="/tmp"))  # noqa: S108 - mkdtemp: private and fresh
+    run = Path(tempfile.mkdtemp(prefix="perso-", dir="/tmp"))
     simulator = Simulator("simulators.hall", "--directory", str(run), *arguments)
     stack.callback(simulator.stop)
     told = simulator.ready()

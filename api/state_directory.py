@@ -79,8 +79,6 @@ class StateDirectory:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise StateInUse(
-                f"another run works on {self.root}; wait for its end or name another --state"
-            ) from None
+            raise StateInUse(f"another run works on {self.root}; wait for its end or name another --state") from None
         finally:
             os.close(descriptor)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 from api.state_directory import StateDirectory
@@ -79,7 +80,9 @@ def hold_ceremony_apart(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ceremony_process, args=(state, plan_file, directory, key_letter is not None, theirs))
+    process = context.Process(
+        target=_ceremony_process, args=(state, plan_file, directory, key_letter is not None, theirs)
+    )
     process.start()
     theirs.close()
     outcome: dict[str, str] = {"error": "the ceremony's process died"}
@@ -100,7 +103,7 @@ def hold_ceremony_apart(
     return directory / "evidence.json"
 
 
-def _ceremony_process(state: StateDirectory, plan_file: Path, directory: Path, with_letter: bool, pipe: object) -> None:
+def _ceremony_process(state: StateDirectory, plan_file: Path, directory: Path, with_letter: bool, pipe: Pipe) -> None:
     os.environ["SOFTHSM2_CONF"] = str(state.softhsm_conf)
     from hsm.errors import HsmError
     from hsm.pkcs11 import open_ceremony
@@ -109,7 +112,8 @@ def _ceremony_process(state: StateDirectory, plan_file: Path, directory: Path, w
 
     def ask_for_letter(exchange_key: bytes) -> bytes:
         pipe.send(exchange_key)
-        return pipe.recv()
+        letter: bytes = pipe.recv()
+        return letter
 
     try:
         plan = load_plan(plan_file)

@@ -1,5 +1,6 @@
 """Chip layouts: how one type of chip is talked to, and which applications, files, keys and PINs it carries."""
 
+import re
 from dataclasses import dataclass
 
 from card_profiles.codecs.atr import AtrError, parse_atr
@@ -9,6 +10,11 @@ from card_profiles.table import Table
 
 _NAME = r"[A-Za-z0-9.-]+"
 _DIVERSIFICATIONS = r"CBC-DATA-1"
+DIRECTORY_FILES = ("EF.OD", "EF.PrKD", "EF.CD")
+"""Directory files of an application with a key, in the profile written `slot.EF.OD` and so on."""
+
+_FIXED_CONTENTS = frozenset({"EF.DocumentNumber", "EF.COM", "EF.SOD"})
+_DATA_GROUP = re.compile(r"DG([1-9]|1[0-6])")
 _CERTIFICATE_FIDS = range(0x3400, 0x3500)
 _DOCUMENT_NUMBER_FID = 0xD003
 
@@ -58,6 +64,7 @@ def read_chip_layout(table: Table) -> ChipLayout:
     table.finish()
     _check_applications(table, applications)
     _check_keys(table, keys, applications)
+    _check_contents(table, keys, applications)
     _check_different(table, "PIN name", [pin.name for pin in pins])
     _check_different(table, "PIN reference", [pin.reference for pin in pins])
     if chip.pin_application not in {application.name for application in applications}:
@@ -161,6 +168,17 @@ def _check_keys(table: Table, keys: tuple[KeySlot, ...], applications: tuple[App
             raise table.refuse(f"key slot {key.slot}: no file {key.certificate_file} in {key.application}")
         if files[key.certificate_file].written_by is not Function.CERT:
             raise table.refuse(f"key slot {key.slot}: {key.certificate_file} is not written by CERT")
+
+
+def _check_contents(table: Table, keys: tuple[KeySlot, ...], applications: tuple[ApplicationSpec, ...]) -> None:
+    """Every file is one whose content this room knows how to make."""
+    directory = {key.application: {f"{key.slot}.{name}" for name in DIRECTORY_FILES} for key in keys}
+    certificates = {key.certificate_file for key in keys}
+    for application in applications:
+        for file in application.files:
+            known = file.name in _FIXED_CONTENTS | certificates | directory.get(application.name, set())
+            if not known and not _DATA_GROUP.fullmatch(file.name):
+                raise table.refuse(f"nobody knows what to write in {file.name} of {application.name}")
 
 
 def _check_different(table: Table, what: str, values: list[str] | list[int] | list[bytes]) -> None:

@@ -121,7 +121,8 @@ class ArtItem:
     kind: `text`, `field`, `label`, `portrait`, `signature`, `mrz`, `guilloche`, `rectangle`, `specimen`.
     side: `front`, `back`.
     `source` is the field drawn (field, signature, mrz), `portrait` or its pale copy `ghost` (portrait), the literal
-    text (text, label, specimen), the pattern of a guilloche (`waves`, `rosette`), and empty for a rectangle, which is filled.
+    text (text, label, specimen), the pattern of a guilloche (`waves`, `rosette`), and empty for a rectangle, which
+    is filled.
     `font` names a file of the released art (empty where nothing is written).
     `size_pt` is the type size, or the line width of a guilloche. The first baseline stands 0.8 type sizes below
     `y_mm`, also when a value is set smaller to fit; further lines follow inside the box.

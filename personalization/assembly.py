@@ -20,7 +20,7 @@ from personalization.stages.inspect import Inspecting
 from personalization.stages.keys import make_keys
 from personalization.stages.printing import Printing
 from personalization.station.direct import DirectTerminal
-from personalization.station.feeder import SocketFeeder
+from personalization.station.feeder import FeederClient
 from personalization.station.pcsc import PcscTerminal
 from personalization.station.ports import Terminal
 from personalization.station.printer import IppPrinter
@@ -110,7 +110,7 @@ def station_worker(parts: Parts, station: StationSettings) -> StationWorker:
     return StationWorker(
         database=parts.database,
         vault=parts.vault,
-        feeder=SocketFeeder(station.feeder_socket),
+        feeder=FeederClient(station.feeder_socket),
         encoding=Encoding(database=parts.database, hsm=parts.hsm, terminal=terminal, station=station.name),
         printing=Printing(database=parts.database, printer=printer, station=station.name),
         inspecting=Inspecting(

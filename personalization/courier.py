@@ -1,4 +1,4 @@
-"""Tells the source what it must know: receipts, and what was made, as each of it becomes true; at least once, in order."""
+"""Tells the source what it must know: receipts, and what was made as it becomes true; at least once, in order."""
 
 import json
 from datetime import datetime

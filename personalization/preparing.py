@@ -9,16 +9,33 @@ from personalization.errors import FencedOut
 from personalization.face import FaceRefused
 from personalization.flow import AcceptedJob, CertifiedJob, JobRef, JobState, KeyedJob, Stage
 from personalization.intake import open_job
+from personalization.portrait import PortraitTooLarge
 from personalization.stages.certify import Certification, load_certificates
 from personalization.stages.image import Imaging
 from personalization.stages.keys import load_keys
 from personalization.store.database import Database
 from personalization.store.jobs import claim, current_stage, set_aside
 from personalization.store.sealing import Vault
-from pki.issuance import LintRefused
+from pki.errors import LintRefused, SubjectRefused, ValidityRefused
 
 BATCH_JOBS = 50
 """Small enough that a crash costs little and the first card is soon ready, large enough that commits do not count."""
+
+
+REFUSALS = (LintRefused, SubjectRefused, ValidityRefused, FaceRefused, PortraitTooLarge)
+"""This document cannot be made as it is: held with a reason, for people."""
+
+
+def reason_of(refused: Exception) -> str:
+    """The reason code of a refusal."""
+    codes = {
+        LintRefused: "certificate-lint",
+        SubjectRefused: "certificate-subject",
+        ValidityRefused: "certificate-validity",
+        FaceRefused: "face-does-not-fit",
+        PortraitTooLarge: "portrait-too-large",
+    }
+    return codes[type(refused)]
 
 
 class Preparation:
@@ -73,14 +90,13 @@ class Preparation:
             self._advance(stage, jobs)
         except FencedOut:
             pass  # cancelled or taken over in between: the next claim sees what is left
-        except (LintRefused, FaceRefused) as refused:
+        except REFUSALS as refused:
             # One document cannot be made as it is; the others of the batch go on without it.
-            self._one_by_one(stage, refs, refused)
+            self._one_by_one(refs, refused)
 
-    def _one_by_one(self, stage: Stage, refs: Sequence[JobRef], refused: Exception) -> None:
+    def _one_by_one(self, refs: Sequence[JobRef], refused: Exception) -> None:
         if len(refs) == 1:
-            reason = "certificate-lint" if isinstance(refused, LintRefused) else "face-refused"
-            self._give_back(refs, JobState.HELD, reason)
+            self._give_back(refs, JobState.HELD, reason_of(refused))
             return
         for ref in refs:
             with self._database.reading() as connection:

@@ -97,7 +97,7 @@ def _within(pointer: str, malformed: Iterable[str]) -> bool:
 def _in_order(failures: Iterable[Failure]) -> tuple[Failure, ...]:
     ordered = sorted(set(failures), key=lambda failure: (failure.pointer, failure.rule, failure.message))
     if len(ordered) > MAXIMUM_FAILURES:
-        more = Failure("", "failures-many", f"The record has more than {MAXIMUM_FAILURES} failures; these are the first.")
+        more = Failure("", "failures-many", f"There are more than {MAXIMUM_FAILURES} failures; these are the first.")
         ordered = [*ordered[: MAXIMUM_FAILURES - 1], more]
     return tuple(ordered)
 

@@ -20,7 +20,7 @@ class StationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are. `pcsc_socket` is None where the chips are reached directly (what is then not proven is said)."""
+    """Where things are. `pcsc_socket` is None where the chips are reached directly."""
 
     database_url: str
     key_store_url: str

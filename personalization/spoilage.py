@@ -1,4 +1,4 @@
-"""A card that failed: the blank is counted as spoiled, its pair revoked, and the document made again, first in the queue."""
+"""A card that failed: its blank is counted as spoiled, its pair revoked, and the document made again, first of all."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ MAXIMUM_ATTEMPTS = 3
 
 
 def spoil_and_remake(
-    connection: Connection, ref: JobRef, station: str, chip_serial: ChipSerial | None, reason: str, now: datetime
+    connection: Connection, ref: JobRef, *, station: str, chip_serial: ChipSerial | None, reason: str, now: datetime
 ) -> None:
     """End the job as failed and queue its remake, all in the caller's transaction.
 

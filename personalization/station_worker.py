@@ -159,7 +159,9 @@ class StationWorker:
         with self._database.begin() as connection:
             bound = stock.bound_blank(connection, ref.id)
             touched = chip_serial if bound is not None and bound.chip_serial == chip_serial else None
-            spoil_and_remake(connection, ref, self._station, touched, reason, self._clock())
+            spoil_and_remake(
+                connection, ref, station=self._station, chip_serial=touched, reason=reason, now=self._clock()
+            )
         self._feeder.eject(good=False)
 
     def _clear_position(self) -> None:

@@ -6,6 +6,7 @@ same plan, directory and token goes on where it was.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -34,6 +35,22 @@ KeyLetterSource = Callable[[bytes], bytes]
 """Gives the chip maker's key letter (JSON) for an exchange key (DER SubjectPublicKeyInfo)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A ceremony under way."""
+
+    ceremony: KeyCeremony
+    journal: Journal
+    now: datetime
+
+    def record(self, name: str, what: str) -> None:
+        self.journal.record(name, self.now, what)
+
+    def origin(self, label: str) -> str:
+        found = label in self.journal.found
+        return "found on the token, made by an earlier ceremony" if found else "made in this ceremony"
+
+
 def hold_ceremony(
     plan: CeremonyPlan,
     ceremony: KeyCeremony,
@@ -51,20 +68,17 @@ def hold_ceremony(
     kept = _kept_evidence(plan, directory)
     if kept is not None:
         return kept
-    journal = Journal.open(plan, ceremony, directory, now)
-    shared = _make_shared_keys(ceremony, journal, now)
-    shared += _take_masters(ceremony, journal, now, key_letter)
-    keys = {field: _make_signing_key(ceremony, journal, now, item) for field, item in plan.authorities().items()}
+    held = _Held(ceremony, Journal.open(plan, ceremony, directory, now), now)
+    shared = _make_shared_keys(held) + _take_masters(held, key_letter)
+    keys = {field: _make_signing_key(held, planned) for field, planned in plan.authorities().items()}
     issued: dict[str, Authority] = {}
     for field, planned in plan.authorities().items():
-        issuer = issued.get(_ISSUERS[field])
-        certificate = _issue(ceremony, planned, keys[field], issuer, now, directory / CERTIFICATE_FILES[field])
-        issued[field] = Authority(planned.label, certificate)
-        journal.record(f"certificate {planned.label}", now, "certificate linted, signed and written")
+        path = directory / CERTIFICATE_FILES[field]
+        issued[field] = _issue(held, planned, keys[field], issued.get(_ISSUERS[field]), path)
     authorities = Authorities(plan.name, plan.specimen, **issued)
     write_whole(directory / AUTHORITIES_FILE, authorities_json(authorities))
-    journal.record("end", now, "set of authorities written")
-    evidence = _evidence(plan, ceremony, journal, shared, authorities)
+    held.record("end", "set of authorities written")
+    evidence = _evidence(plan, held, shared, authorities)
     write_whole(directory / EVIDENCE_FILE, evidence_json(evidence))
     return evidence
 
@@ -79,7 +93,8 @@ def _kept_evidence(plan: CeremonyPlan, directory: Path) -> Evidence | None:
     return evidence
 
 
-def _make_shared_keys(ceremony: KeyCeremony, journal: Journal, now: datetime) -> list[KeyEvidence]:
+def _make_shared_keys(held: _Held) -> list[KeyEvidence]:
+    ceremony = held.ceremony
     there = ceremony.labels()
     makers: tuple[tuple[str, Callable[[], object]], ...] = (
         (_STORAGE_KEY, ceremony.make_storage_key),
@@ -90,86 +105,77 @@ def _make_shared_keys(ceremony: KeyCeremony, journal: Journal, now: datetime) ->
     for label, make in makers:
         if label not in there:
             make()
-        journal.record(f"key {label}", now, _how(label, journal))
+        held.record(f"key {label}", held.origin(label))
     audit = ceremony.signer().public_key(AUDIT_KEY)
     audit_info = ec_parameters.public_key_info(audit.curve, audit.point, False)
     exchange = _sha256(ceremony.exchange_public_key())
     return [
-        KeyEvidence(_STORAGE_KEY, "AES-256", "wraps holders' private keys", _how(_STORAGE_KEY, journal), None),
-        KeyEvidence(_RECORD_KEY, "AES-256", "encrypts data keys of records", _how(_RECORD_KEY, journal), None),
-        KeyEvidence(_EXCHANGE_KEY, "RSA-3072", "takes the masters in", _how(_EXCHANGE_KEY, journal), exchange),
-        KeyEvidence(AUDIT_KEY, audit.curve, "signs the audit log", _how(AUDIT_KEY, journal), _sha256(audit_info)),
+        KeyEvidence(_STORAGE_KEY, "AES-256", "wraps holders' private keys", held.origin(_STORAGE_KEY), None),
+        KeyEvidence(_RECORD_KEY, "AES-256", "encrypts data keys of records", held.origin(_RECORD_KEY), None),
+        KeyEvidence(_EXCHANGE_KEY, "RSA-3072", "takes the masters in", held.origin(_EXCHANGE_KEY), exchange),
+        KeyEvidence(AUDIT_KEY, audit.curve, "signs the audit log", held.origin(AUDIT_KEY), _sha256(audit_info)),
     ]
 
 
-def _how(label: str, journal: Journal) -> str:
-    return "found on the token, made by an earlier ceremony" if label in journal.found else "made in this ceremony"
-
-
-def _take_masters(
-    ceremony: KeyCeremony, journal: Journal, now: datetime, key_letter: KeyLetterSource | None
-) -> list[KeyEvidence]:
+def _take_masters(held: _Held, key_letter: KeyLetterSource | None) -> list[KeyEvidence]:
+    ceremony = held.ceremony
     missing = not ceremony.labels().issuperset(_MASTERS)
     if missing and key_letter is None:
+        held.record("masters left out", "no key letter was given; cards cannot be made before one is")
         return []
     if missing and key_letter is not None:
         ceremony.import_masters(KeyLetter.from_json(key_letter(ceremony.exchange_public_key())))
-    taken = any(label not in journal.found for label in _MASTERS)
+    taken = any(label not in held.journal.found for label in _MASTERS)
     origin = "taken from the chip maker's key letter" if taken else "found on the token, taken in earlier"
-    journal.record("masters", now, f"masters of the chips: {origin}")
+    held.record("masters", f"masters of the chips: {origin}")
     return [KeyEvidence(label, "AES-256", "derives static keys of chips", origin, None) for label in _MASTERS]
 
 
-def _make_signing_key(ceremony: KeyCeremony, journal: Journal, now: datetime, planned: PlannedAuthority) -> PublicKey:
-    if planned.label in ceremony.labels():  # the journal accounts for it: made before this ceremony was broken off
-        public = ceremony.signer().public_key(planned.label)
+def _make_signing_key(held: _Held, planned: PlannedAuthority) -> PublicKey:
+    if planned.label in held.ceremony.labels():  # the journal accounts for it: made before this ceremony was broken off
+        public = held.ceremony.signer().public_key(planned.label)
     else:
-        public = ceremony.make_signing_key(planned.label, planned.curve)
+        public = held.ceremony.make_signing_key(planned.label, planned.curve)
     if public.curve != planned.curve:
         raise CeremonyRefused(f"the key under '{planned.label}' is on another curve than the plan's")
-    journal.record(f"key {planned.label}", now, "signing key made in this ceremony")
+    held.record(f"key {planned.label}", "signing key made in this ceremony")
     return public
 
 
 def _issue(
-    ceremony: KeyCeremony,
-    planned: PlannedAuthority,
-    public: PublicKey,
-    issuer: Authority | None,
-    now: datetime,
-    path: Path,
-) -> bytes:
-    """The certificate kept in `path`, or a new one: linted, its octets kept as intent, then signed."""
-    if path.exists():
-        certificate = path.read_bytes()
-        if read_certificate(certificate).public_key() != public:
-            raise CeremonyRefused(f"{path.name} is not the certificate of '{planned.label}'")
-        return certificate
-    intent = path.with_suffix(".tbs")
+    held: _Held, planned: PlannedAuthority, public: PublicKey, issuer: Authority | None, path: Path
+) -> Authority:
+    """The authority of the certificate kept in `path`, or of a new one."""
+    if not path.exists():
+        write_whole(path, _sign(held, planned, public, issuer, path.with_suffix(".tbs")))
+    certificate = path.read_bytes()
+    if read_certificate(certificate).public_key() != public:
+        raise CeremonyRefused(f"{path.name} is not the certificate of '{planned.label}'")
+    held.record(f"certificate {planned.label}", "certificate linted, signed and written")
+    return Authority(planned.label, certificate)
+
+
+def _sign(held: _Held, planned: PlannedAuthority, public: PublicKey, issuer: Authority | None, intent: Path) -> bytes:
+    """A certificate whose linted octets were kept in `intent` before they were signed: one serial number, one key."""
     if not intent.exists():
-        write_whole(intent, _to_be_signed(ceremony, planned, public, issuer, now))
+        write_whole(intent, _to_be_signed(held, planned, public, issuer))
     tbs = intent.read_bytes()
     if read_tbs(tbs).public_key() != public:
         raise CeremonyRefused(f"{intent.name} is not of the key '{planned.label}'")
     if issuer is None:
-        certificate = self_sign_certificate(ceremony.signer(), planned.label, tbs)
-    else:
-        certificate = sign_certificate(ceremony.signer(), issuer, tbs)
-    write_whole(path, certificate)
-    return certificate
+        return self_sign_certificate(held.ceremony.signer(), planned.label, tbs)
+    return sign_certificate(held.ceremony.signer(), issuer, tbs)
 
 
-def _to_be_signed(
-    ceremony: KeyCeremony, planned: PlannedAuthority, public: PublicKey, issuer: Authority | None, now: datetime
-) -> bytes:
-    not_before = utc_seconds(now)
+def _to_be_signed(held: _Held, planned: PlannedAuthority, public: PublicKey, issuer: Authority | None) -> bytes:
+    not_before = utc_seconds(held.now)
     not_after = planned.term.last_second(not_before)
     if issuer is not None:  # nothing outlives its issuer, also when the issuer was made on an earlier day
         not_after = min(not_after, read_certificate(issuer.certificate).not_after)
     issuer_der = None if issuer is None else issuer.certificate
     tbs = build_tbs(
         planned.profile,
-        serial=new_serial(ceremony.random_bytes(SERIAL_BYTES)),
+        serial=new_serial(held.ceremony.random_bytes(SERIAL_BYTES)),
         subject=planned.subject,
         not_before=not_before,
         not_after=not_after,
@@ -182,13 +188,7 @@ def _to_be_signed(
     return tbs
 
 
-def _evidence(
-    plan: CeremonyPlan,
-    ceremony: KeyCeremony,
-    journal: Journal,
-    shared: list[KeyEvidence],
-    authorities: Authorities,
-) -> Evidence:
+def _evidence(plan: CeremonyPlan, held: _Held, shared: list[KeyEvidence], authorities: Authorities) -> Evidence:
     keys, certificates = list(shared), []
     for field, planned in plan.authorities().items():
         authority: Authority = getattr(authorities, field)
@@ -213,10 +213,10 @@ def _evidence(
         title=plan.title,
         specimen=plan.specimen,
         plan_sha256=plan.sha256,
-        token=ceremony.token(),
+        token=held.ceremony.token(),
         custodians_needed=plan.custodians_needed,
         people=plan.people,
-        steps=journal.steps,
+        steps=held.journal.steps,
         keys=tuple(keys),
         certificates=tuple(certificates),
         references=REFERENCES,

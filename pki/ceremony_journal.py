@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hsm.ceremony import KeyCeremony, TokenIdentity
+from pki.authorities import AUTHORITIES_FILE, CERTIFICATE_FILES
 from pki.ceremony_plan import CeremonyPlan
 from pki.certificate import utc_seconds
 from pki.errors import CeremonyRefused
@@ -54,6 +55,8 @@ class Journal:
         taken = sorted(ceremony.labels() & set(labels))
         if taken:
             raise CeremonyRefused(f"the token has keys under labels of this plan: {', '.join(taken)}")
+        if any((directory / name).exists() for name in (*CERTIFICATE_FILES.values(), AUTHORITIES_FILE)):
+            raise CeremonyRefused("the directory holds authorities that no ceremony of this directory began")
         found = ceremony.labels()
         head: dict[str, object] = {
             "ceremony": plan.name,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 from card_profiles.codecs import der, ec_parameters
@@ -11,6 +12,8 @@ from hsm.ports import Curve, PublicKey
 from pki.errors import CertificateRefused
 from pki.object_identifiers import SIGNATURE_ALGORITHMS, SUBJECT_KEY_IDENTIFIER
 
+# Most parts are the same in thousands of certificates; what was read of them is kept. Subjects are never kept.
+_REMEMBERED = lru_cache(maxsize=512)
 _ALGORITHM_NAMES = {oid: name for name, oid in SIGNATURE_ALGORITHMS.items()}
 
 
@@ -108,21 +111,31 @@ class Certificate:
         return self.body.public_key()
 
 
-def read_certificate(data: bytes) -> Certificate:
-    """A DER certificate of the kinds this centre issues. Raises `CertificateRefused`."""
+def split_certificate(data: bytes) -> tuple[bytes, str, bytes]:
+    """Signed octets, name of the signature algorithm and signature of a DER certificate, nothing inside them read.
+
+    Raises `CertificateRefused`.
+    """
     try:
         parts = der.children(der.parse(data), der.SEQUENCE)
         if len(parts) != 3:
             raise CertificateRefused("a certificate has three parts")
-        body = read_tbs(parts[0].whole)
-        if _signature_algorithm(parts[1]) != body.signature_algorithm:
-            raise CertificateRefused("inner and outer signature algorithms differ")
+        algorithm = _signature_algorithm(parts[1].whole)
         signature, unused_bits = der.read_bit_string(parts[2])
     except CodecError as error:
         raise CertificateRefused(str(error)) from None
     if unused_bits:
         raise CertificateRefused("the signature is not whole octets")
-    return Certificate(data, body.der, body, signature)
+    return parts[0].whole, algorithm, signature
+
+
+def read_certificate(data: bytes) -> Certificate:
+    """A DER certificate of the kinds this centre issues. Raises `CertificateRefused`."""
+    tbs, algorithm, signature = split_certificate(data)
+    body = read_tbs(tbs)
+    if algorithm != body.signature_algorithm:
+        raise CertificateRefused("inner and outer signature algorithms differ")
+    return Certificate(data, tbs, body, signature)
 
 
 def read_tbs(tbs: bytes) -> TbsCertificate:
@@ -149,10 +162,10 @@ def _read_tbs(tbs: bytes) -> TbsCertificate:
         der=tbs,
         version=version,
         serial=der.read_integer(serial),
-        signature_algorithm=_signature_algorithm(algorithm),
+        signature_algorithm=_signature_algorithm(algorithm.whole),
         issuer=issuer.whole,
-        not_before=der.read_time(times[0]),
-        not_after=der.read_time(times[1]),
+        not_before=_time(times[0].whole),
+        not_after=_time(times[1].whole),
         time_tags=(times[0].tag, times[1].tag),
         subject=subject.whole,
         public_key_info=key.whole,
@@ -169,23 +182,31 @@ def _only(element: der.Element) -> der.Element:
     return inner[0]
 
 
-def _signature_algorithm(element: der.Element) -> str:
+@_REMEMBERED
+def _signature_algorithm(identifier: bytes) -> str:
     """RFC 5758 §3.2: the algorithm alone, its parameters are absent."""
-    name = _ALGORITHM_NAMES.get(der.read_oid(_only(der.expect(element, der.SEQUENCE))))
+    element = der.expect(der.parse(identifier), der.SEQUENCE)
+    name = _ALGORITHM_NAMES.get(der.read_oid(_only(element)))
     if name is None:
         raise CertificateRefused("the signature algorithm is not one of this centre")
     return name
+
+
+@_REMEMBERED
+def _time(whole: bytes) -> datetime:
+    return der.read_time(der.parse(whole))
 
 
 def _read_extensions(rest: list[der.Element]) -> tuple[Extension, ...]:
     wrapped = [part for part in rest if part.tag == 0xA3]
     if not wrapped:
         return ()
-    return tuple(_read_extension(item) for item in der.children(_only(wrapped[0]), der.SEQUENCE))
+    return tuple(_read_extension(item.whole) for item in der.children(_only(wrapped[0]), der.SEQUENCE))
 
 
-def _read_extension(element: der.Element) -> Extension:
-    parts = der.children(element, der.SEQUENCE)
+@_REMEMBERED
+def _read_extension(whole: bytes) -> Extension:
+    parts = der.children(der.parse(whole), der.SEQUENCE)
     if len(parts) not in (2, 3):
         raise CertificateRefused("an extension has two or three parts")
     critical = len(parts) == 3 and der.read_boolean(parts[1])

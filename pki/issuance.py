@@ -12,9 +12,10 @@ from hsm.errors import SignatureMismatch
 from hsm.ports import KeyLabel, PublicKey, Signer
 from pki.authorities import Authority
 from pki.certificate import Subject, assemble, build_tbs, read_certificate, read_tbs, utc_seconds
+from pki.certificate_reading import split_certificate
 from pki.ecdsa import digest, verify
 from pki.errors import LintRefused, SignatureInvalid, ValidityRefused
-from pki.lint import lint_pair, lint_tbs
+from pki.lint import lint_pair
 from pki.object_identifiers import SIGNATURE_HASHES
 from pki.profile import CertificateProfile
 from pki.terms import day_begins, day_ends
@@ -75,12 +76,9 @@ def prepare_pair(
         )
         for slot, profile in profiles.items()
     }
-    findings = [
-        finding for slot, tbs in prepared.items() for finding in lint_tbs(profiles[slot], tbs, issuing.certificate)
-    ]
-    findings += lint_pair(tuple(prepared.values()))
+    findings = lint_pair([(profiles[slot], tbs) for slot, tbs in prepared.items()], issuing.certificate)
     if findings:
-        raise LintRefused(tuple(findings))
+        raise LintRefused(findings)
     return prepared
 
 
@@ -102,11 +100,11 @@ def _sign(signer: Signer, label: KeyLabel, public: PublicKey, tbs: bytes) -> byt
     algorithm = read_tbs(tbs).signature_algorithm
     value = digest(SIGNATURE_HASHES[algorithm], tbs)
     certificate = assemble(tbs, algorithm, signer.sign(label, value))
-    issued = read_certificate(certificate)
-    if issued.tbs != tbs:
+    held, _, signature = split_certificate(certificate)
+    if held != tbs:
         raise SignatureMismatch("the certificate does not hold the octets that were linted")
     try:
-        verify(public, value, issued.signature)
+        verify(public, value, signature)
     except SignatureInvalid:
         raise SignatureMismatch("a certificate's signature does not verify under its issuer's key") from None
     return certificate

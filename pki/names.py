@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from card_profiles.codecs import der
 from card_profiles.codecs.der import DerError
@@ -123,9 +124,14 @@ def read_name(name: bytes) -> tuple[Attribute, ...]:
         parts = der.children(values[0], der.SEQUENCE)
         if len(parts) != 2:
             raise DerError(f"the attribute at {values[0].offset} is not type and value")
-        oid = der.read_oid(parts[0])
+        oid = _dotted(parts[0].whole)
         attributes.append(Attribute(oid, ATTRIBUTE_NAMES.get(oid), parts[1].tag, der.read_text(parts[1])))
     return tuple(attributes)
+
+
+@lru_cache(maxsize=64)
+def _dotted(identifier: bytes) -> str:
+    return der.read_oid(der.parse(identifier))
 
 
 def attribute_text(name: bytes, attribute: str) -> str | None:

@@ -61,8 +61,9 @@ class Press:
         self._jobs = self._read_jobs()
         self._list = (directory / "jobs.jsonl").open("a", buffering=1, encoding="utf-8")
         self._jammed = False
-        for job in [job for job in self._jobs.values() if not job.final]:
-            self._recover(job)
+        with self._changed:
+            for job in [job for job in self._jobs.values() if not job.final]:
+                self._recover(job)
 
     @property
     def active(self) -> Job | None:

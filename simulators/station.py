@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from simulators.chip.card import Chip
 from simulators.chip.errors import ChipError
@@ -254,20 +254,21 @@ def _operation(machine: Machine, line: bytes) -> Callable[[], object]:
             raise StationFaultError("bad-request")
 
 
-def _only_one(directory: Path) -> TextIO:
+@contextlib.contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
     """Hold the station for this process; a killed predecessor may take a moment to vanish. Raises SystemExit."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / ".lock").open("w")
     deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"another process runs the station {directory}") from None
-            time.sleep(0.02)
-        else:
-            return lock
+    with (directory / ".lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"another process runs the station {directory}") from None
+                time.sleep(0.02)
+        yield
 
 
 def main() -> None:

@@ -27,12 +27,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Declare the command."""
     parser = commands.add_parser("run", help="make the cards of a folder of approved records", allow_abbrev=False)
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="folder of record files (*.json)")
-    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, metavar="DIR", help="where the line keeps its state")
+    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, metavar="DIR", help="the line's own state")
     parser.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: SQLite in the state directory)")
     parser.add_argument("--stations", type=_count, default=1, metavar="N", help="simulated stations (default 1)")
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="preparing workers (default 1)")
     parser.add_argument("--specimen", action="store_true", help="specimen cards: own CAs, marked, known PINs")
-    parser.add_argument("--direct", action="store_true", help="reach the chips without PC/SC (proves less, and says so)")
+    parser.add_argument("--direct", action="store_true", help="reach the chips without PC/SC (proves less)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(command=command)
 
@@ -140,11 +140,13 @@ def _print_tables(report: RunReport, result: line.LineResult, state: StateDirect
     if result.verified_now:
         output.print(f"{report.cards_per_hour:.0f} cards/h; {result.limit}", highlight=False)
     if result.not_proven:
-        output.print(f"NOT PROVEN: {result.not_proven}; pcscd, the reader driver and OpenSC had no part", highlight=False)
+        output.print(
+            f"NOT PROVEN: {result.not_proven}; pcscd, the reader driver and OpenSC had no part", highlight=False
+        )
     if report.cards:
         serial = report.cards[-1]["chip_serial"]
         output.print(
-            f"see a card: perso card export {serial} DIR --state {state.root} (faces, certificates, data groups, report)\n"
+            f"see a card: perso card export {serial} DIR --state {state.root} (faces, data groups, report)\n"
             f"put it into a reader: perso card insert {serial} --state {state.root}",
             highlight=False,
         )

@@ -109,9 +109,7 @@ def bound_blank(connection: Connection, job_id: JobId) -> Blank | None:
     row = connection.execute(select(blank).where(blank.c.job_id == job_id)).first()
     if row is None:
         return None
-    return Blank(
-        ChipSerial(row.chip_serial), bytes.fromhex(row.atr), bytes.fromhex(row.cplc), row.lot, row.os_version
-    )
+    return Blank(ChipSerial(row.chip_serial), bytes.fromhex(row.atr), bytes.fromhex(row.cplc), row.lot, row.os_version)
 
 
 def state_of(connection: Connection, chip_serial: ChipSerial) -> str | None:
@@ -134,9 +132,7 @@ def settle(connection: Connection, chip_serial: ChipSerial, stock_point: str, *,
     """A bound blank ends as a good card or as spoiled."""
     account = GOOD if good else SPOILED
     connection.execute(update(blank).where(blank.c.chip_serial == chip_serial).values(state=account))
-    _move(
-        connection, f"{account}/{chip_serial}", source=_work(stock_point), target=account, quantity=1, now=now
-    )
+    _move(connection, f"{account}/{chip_serial}", source=_work(stock_point), target=account, quantity=1, now=now)
 
 
 def withdraw_good(connection: Connection, chip_serial: ChipSerial, now: datetime) -> None:
@@ -149,9 +145,7 @@ def spoil_unbound(connection: Connection, chip_serial: ChipSerial, now: datetime
     """A delivered blank that no job touched is found unusable."""
     row = connection.execute(select(blank).where(blank.c.chip_serial == chip_serial)).one()
     connection.execute(update(blank).where(blank.c.chip_serial == chip_serial).values(state="spoiled"))
-    _move(
-        connection, f"spoiled/{chip_serial}", source=_hopper(row.stock_point), target=SPOILED, quantity=1, now=now
-    )
+    _move(connection, f"spoiled/{chip_serial}", source=_hopper(row.stock_point), target=SPOILED, quantity=1, now=now)
 
 
 def left_at(connection: Connection, stock_points: Iterable[str]) -> int:

@@ -24,6 +24,7 @@ DIGEST_BYTES = 48
 _LOCAL = 0x80  # ISO/IEC 7816-4 table 58: bit 8 of a PIN reference tells one of the application alone
 _SIGNATURE_APPLICATION = "sign"
 _VERIFY_ANSWERS = frozenset({0x9000, 0x6983, 0x6984, *range(0x63C0, 0x63D0)})
+_ONLY_RIGHT = frozenset({0x9000})
 
 RandomBytes = Callable[[int], bytes]
 
@@ -96,36 +97,53 @@ def prove_pin(talk: CardTalk, pin: PinSpec, value: bytes, random_bytes: RandomBy
         raise InspectionFailed(f"The right {pin.name} did not restore the counter.")
 
 
-def prove_key(talk: CardTalk, key: KeySpec, certificate: bytes, pin_value: bytes, digest: bytes) -> CardSignature:
-    """A signature of the card over `digest` (48 bytes), verified under its certificate. Raises `InspectionFailed`."""
-    way = _WAYS.get(key.slot)
-    if way is None:
-        raise InspectionFailed(f"The profile's slot {key.slot} has no way of signing that is known here.")
-    pin = next(pin for pin in talk.profile.pins if pin.name == way.pin)
-    signing = CommandApdu(0x00, *way.signing, digest, 256)
+def prove_keys(
+    talk: CardTalk,
+    certificates: Mapping[str, bytes],
+    pins: Mapping[str, bytes],
+    random_bytes: RandomBytes,
+) -> dict[str, CardSignature]:
+    """Every PIN that has a value and every key that has a certificate, proven; slot -> signature.
+
+    Raises `InspectionFailed`.
+    """
+    by_name = {pin.name: pin for pin in talk.profile.pins}
+    for name, value in pins.items():
+        if name not in by_name:
+            raise InspectionFailed("A value was given for a PIN that the profile does not know.")
+        prove_pin(talk, by_name[name], value, random_bytes)
+    signatures = {}
+    for key in talk.profile.keys:
+        way = _WAYS.get(key.slot)
+        if key.slot not in certificates or way is None or way.pin not in pins:
+            raise InspectionFailed(f"Slot {key.slot} cannot be proven: certificate, PIN or way of signing is missing.")
+        digest = random_bytes(DIGEST_BYTES)
+        made = _sign(talk, key, way, _verify(by_name[way.pin], pins[way.pin], _ONLY_RIGHT), digest)
+        _check_signature(key.slot, made, certificates[key.slot])
+        signatures[key.slot] = made
+    return signatures
+
+
+def _sign(talk: CardTalk, key: KeySpec, way: _SigningWay, verify_pin: Command, digest: bytes) -> CardSignature:
     answers = talk.play(
         f"key/{key.slot}",
         (
             select_application(talk.aid(key.application)),
             Command(way.environment.encode(), f"MSE SET of slot {key.slot}"),
-            _verify(pin, pin_value, only_right=True),
-            Command(signing.encode(), f"signature of slot {key.slot}"),
+            verify_pin,
+            Command(CommandApdu(0x00, *way.signing, digest, 256).encode(), f"signature of slot {key.slot}"),
         ),
     )
     raw = answers[-1].data
-    half = len(raw) // 2
-    r, s = int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
-    signature = CardSignature(digest, encode_dss_signature(r, s))
+    r, s = (int.from_bytes(part, "big") for part in (raw[: len(raw) // 2], raw[len(raw) // 2 :]))
+    return CardSignature(digest, encode_dss_signature(r, s))
+
+
+def _check_signature(slot: str, made: CardSignature, certificate: bytes) -> None:
     try:
-        verify(read_certificate(certificate).public_key(), digest, signature.signature)
+        verify(read_certificate(certificate).public_key(), made.digest, made.signature)
     except (CertificateRefused, SignatureInvalid):
-        raise InspectionFailed(f"The signature of slot {key.slot} does not verify under its certificate.") from None
-    return signature
-
-
-def pin_of(profile: CardProfile, slot: str) -> str | None:
-    """The name of the PIN that a slot signs with, None where the way of signing is not known."""
-    return _WAYS[slot].pin if slot in _WAYS else None
+        raise InspectionFailed(f"The signature of slot {slot} does not verify under its certificate.") from None
 
 
 def check_final_pin_state(terminal: Terminal, profile: CardProfile, *, script_prefix: str, fence: int) -> Step:
@@ -153,14 +171,9 @@ def _check_final(talk: CardTalk) -> str:
     return "; ".join(f"{', '.join(names)}: {state.value}" for state, names in states.items() if names) + "."
 
 
-def _verify(pin: PinSpec, value: bytes, *, only_right: bool = False) -> Command:
-    apdu = CommandApdu(0x00, 0x20, 0x00, pin.reference, padded(value))
-    return Command(apdu.encode(), f"VERIFY {pin.name}", frozenset({0x9000}) if only_right else _VERIFY_ANSWERS)
-
-
-def padded(value: bytes) -> bytes:
-    """A PIN as the card takes it: 12 bytes, padded with FF."""
-    return value.ljust(PIN_BLOCK_BYTES, b"\xff")
+def _verify(pin: PinSpec, value: bytes, allowed: frozenset[int] = _VERIFY_ANSWERS) -> Command:
+    apdu = CommandApdu(0x00, 0x20, 0x00, pin.reference, value.ljust(PIN_BLOCK_BYTES, b"\xff"))
+    return Command(apdu.encode(), f"VERIFY {pin.name}", allowed)
 
 
 def _counter(pin: PinSpec) -> Command:
@@ -187,27 +200,3 @@ def _other_value(value: bytes, random_bytes: RandomBytes) -> bytes:
     place %= len(digits)
     digits[place] = ord("0") + (digits[place] - ord("0") + 1 + distance % 9) % 10
     return bytes(digits)
-
-
-def prove_keys(
-    talk: CardTalk,
-    certificates: Mapping[str, bytes],
-    pins: Mapping[str, bytes],
-    random_bytes: RandomBytes,
-) -> dict[str, CardSignature]:
-    """Every PIN that has a value and every key that has a certificate, proven; slot -> signature.
-
-    Raises `InspectionFailed`.
-    """
-    by_name = {pin.name: pin for pin in talk.profile.pins}
-    for name, value in pins.items():
-        if name not in by_name:
-            raise InspectionFailed("A value was given for a PIN that the profile does not know.")
-        prove_pin(talk, by_name[name], value, random_bytes)
-    signatures = {}
-    for key in talk.profile.keys:
-        pin = pin_of(talk.profile, key.slot)
-        if key.slot not in certificates or pin is None or pin not in pins:
-            raise InspectionFailed(f"Slot {key.slot} cannot be proven: certificate or PIN is missing.")
-        signatures[key.slot] = prove_key(talk, key, certificates[key.slot], pins[pin], random_bytes(DIGEST_BYTES))
-    return signatures

@@ -125,7 +125,7 @@ def _expiry(view: RecordView, dates: RecordDates) -> Iterator[Failure]:
         yield Failure(pointer, "expiry-after-issue", "The expiry date must lie after the issue date.")
     elif more_than_years_later(dates.expiry, dates.issue, LONGEST_TERM_YEARS):
         yield Failure(
-            pointer, "expiry-too-late", f"The expiry date lies more than {LONGEST_TERM_YEARS} years after the issue date."
+            pointer, "expiry-too-late", f"The expiry date lies more than {LONGEST_TERM_YEARS} years after issue."
         )
     # Certainly under five on the day of issue, even if born on the earliest day that an unknown one may stand for.
     elif (

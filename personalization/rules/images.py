@@ -104,7 +104,9 @@ def _type_failures(pointer: str, media_type: str) -> Iterator[Failure]:
     if pointer == PORTRAIT and media_type not in {JPEG, JP2}:
         yield Failure(f"{pointer}/media_type", "portrait-type", "A portrait must be JPEG or JPEG 2000.")
     if pointer == SIGNATURE and media_type == WSQ:
-        yield Failure(f"{pointer}/media_type", "signature-type", "WSQ is for fingerprints; a signature must be PNG or JPEG.")
+        yield Failure(
+            f"{pointer}/media_type", "signature-type", "A signature must be PNG or JPEG; WSQ is for fingerprints."
+        )
     if pointer.startswith(FINGERPRINTS) and media_type != WSQ:
         yield Failure(f"{pointer}/media_type", "fingerprint-type", "A fingerprint must be WSQ.")
 

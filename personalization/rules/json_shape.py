@@ -35,17 +35,20 @@ class ShapeCheck:
             if isinstance(value, dict):
                 return self._walk_object(value, pointer, depth)
             return [self._walk(item, child_pointer(pointer, index), depth + 1) for index, item in enumerate(value)]
-        if isinstance(value, str):
-            return value if _is_text(value) else self._refuse(pointer, "json/text", "A text holds a lone surrogate.")
+        return self._leaf(value, pointer)
+
+    def _leaf(self, value: object, pointer: str) -> object:
+        if isinstance(value, str) and not _is_text(value):
+            return self._refuse(pointer, "json/text", "A text holds a lone surrogate.")
         if isinstance(value, float) and not math.isfinite(value):
             return self._refuse(pointer, "json/number", "A number has no finite value; JSON knows no NaN or Infinity.")
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, str | bool | int | float):
             return value
         return self._refuse(pointer, "json/type", "The value is of no type that JSON has.")
 
     def _walk_object(self, value: dict[object, object], pointer: str, depth: int) -> object:
         if isinstance(value, RepeatedNames):
-            self._refuse(pointer, "json/repeated-name", "An object names one of its members twice; each may stand once.")
+            self._refuse(pointer, "json/repeated-name", "An object names a member twice; each may stand once.")
         copy: dict[str, object] = {}
         for name, member in value.items():
             if not isinstance(name, str) or not _is_text(name):

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from card_profiles.profile import load_profile
 from hsm.ports import Randomness, Signer
+from personalization.approved_record import Holder
 from personalization.audit import Event, record_events
 from personalization.flow import CertifiedJob, IssuedCertificate, JobRef, KeyedJob, SerialNumber, Stage
-from personalization.approved_record import Holder
 from personalization.intake import queue_message
 from personalization.store.database import Database
 from personalization.store.jobs import finish_stage, store_intent
@@ -91,11 +91,13 @@ class Certification:
     ) -> dict[str, tuple[SerialNumber, bytes]]:
         accepted = job.accepted
         ref, record = accepted.ref, accepted.record
+        if record.document.expiry_date is None:
+            raise ValueError("the record rules let no chip document through without an expiry date")
         specs = {spec.slot: spec for spec in load_profile(ref.profile_id).keys}
         profiles = {slot: load_certificate_profile(specs[slot].certificate_profile) for slot in job.keys}
         serials = {slot: new_serial(self._randomness.random_bytes(SERIAL_BYTES)) for slot in job.keys}
         not_before, not_after = validity(
-            record.document.issue_date, record.document.expiry_date, tuple(profiles.values())[0], now
+            record.document.issue_date, record.document.expiry_date, next(iter(profiles.values())), now
         )
         pair = prepare_pair(
             profiles,
@@ -164,10 +166,9 @@ class Certification:
             record_events(
                 connection, Event("certificates.issued", now, ref.owner, ref.record_id, ref.id, detail=serials)
             )
-        queue_message(
-            connection, self._source_name, "document", document_report(job.accepted.ref, "certified", pair, now), now
-        )
-        return CertifiedJob(job, {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()})
+        issued = {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()}
+        queue_message(connection, self._source_name, "document", document_report(ref, "certified", issued, now), now)
+        return CertifiedJob(job, issued)
 
 
 def subject_of(holder: Holder) -> Subject:
@@ -183,7 +184,7 @@ def subject_of(holder: Holder) -> Subject:
 
 
 def document_report(
-    ref: JobRef, state: str, certificates: Mapping[str, tuple[SerialNumber, bytes]], now: datetime
+    ref: JobRef, state: str, certificates: Mapping[str, IssuedCertificate], now: datetime
 ) -> dict[str, object]:
     """What the source is told: numbers and states, no personal data."""
     return {
@@ -193,7 +194,7 @@ def document_report(
         "state": state,
         "at": now.isoformat(),
         "certificates": [
-            {"slot": slot, "serial": serial, "state": "on-hold"} for slot, (serial, _) in sorted(certificates.items())
+            {"slot": slot, "serial": issued.serial, "state": "on-hold"} for slot, issued in sorted(certificates.items())
         ],
     }
 

@@ -9,12 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
+from sqlalchemy import Connection
+
 from card_profiles.codecs.mrz import td1
 from card_profiles.data_groups import build_data_groups
 from card_profiles.image import build_chip_image, image_from_bytes, image_to_bytes
-from pki.sod import build_ef_sod
-from sqlalchemy import Connection
-
 from card_profiles.model import CardHolder, CardProfile, Fingerprint
 from card_profiles.profile import load_profile
 from hsm.ports import Randomness, Signer
@@ -27,6 +26,7 @@ from personalization.store.database import Database
 from personalization.store.jobs import finish_stage
 from personalization.store.sealing import RecordRef, Vault
 from pki.authorities import Authorities
+from pki.sod import build_ef_sod
 
 FILLER_BYTES = 53
 CAN_DIGITS = 6
@@ -107,7 +107,7 @@ def load_image(connection: Connection, vault: Vault, job: CertifiedJob) -> Image
 def card_holder(profile: CardProfile, document_number: str, record: CheckedRecord) -> CardHolder:
     """What the chip says of the holder; the portrait as small as the profile asks, the fingers unchanged."""
     holder = record.holder
-    portrait, _ = chip_portrait(record.images.portrait, profile.portrait_maximum_bytes)
+    portrait = chip_portrait(record.images.portrait, profile.portrait_maximum_bytes).portrait
     return CardHolder(
         document_number=document_number,
         surname=holder.surname,
@@ -147,8 +147,8 @@ def face_content(record: CheckedRecord, document_number: str, mrz: Sequence[str]
     return FaceContent(
         fields=fields,
         mrz=(first, second, third),
-        portrait=(images.portrait.data, images.portrait.media_type),
-        signature=None if images.signature is None else (images.signature.data, images.signature.media_type),
+        portrait=images.portrait,
+        signature=images.signature,
     )
 
 

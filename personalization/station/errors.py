@@ -49,9 +49,12 @@ class ChipRefused(StationError):
     """The chip answered with a status word that was not allowed: `purpose` of the command and `status`."""
 
     def __init__(self, purpose: str, status: int) -> None:
-        super().__init__(f"{purpose}: the chip answered {status:04X}")
+        super().__init__(purpose, status)
         self.purpose = purpose
         self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.purpose}: the chip answered {self.status:04X}"
 
 
 class AnswerUnreadable(StationError):

@@ -154,21 +154,9 @@ def attribute(name: str, tag: int, *contents: Content) -> Attribute:
     return Attribute(name, tuple(Value(tag, content) for content in contents))
 
 
-_TEXT_TAGS = frozenset(
-    {
-        Tag.TEXT,
-        Tag.NAME,
-        Tag.KEYWORD,
-        Tag.URI,
-        Tag.URI_SCHEME,
-        Tag.CHARSET,
-        Tag.NATURAL_LANGUAGE,
-        Tag.MIME_MEDIA_TYPE,
-        Tag.MEMBER_NAME,
-    }
-)
 INTEGER_TAGS = frozenset({Tag.INTEGER, Tag.ENUM})
-TEXT_TAGS = frozenset(int(tag) for tag in _TEXT_TAGS)
+TEXT_TAGS = frozenset(range(Tag.TEXT, Tag.MEMBER_NAME + 1))
+"""Character strings (RFC 8010 §3.5.2: 0x40 to 0x5F); those of them that are assigned today."""
 
 
 def encode(message: Message) -> bytes:

@@ -14,6 +14,10 @@ from personalization.station.journal import AnswerMissing, ScriptPlayer
 from personalization.station.ports import Outcome, Script
 
 _POLL_SECONDS = 0.02
+# pcscd looks every 0.4 s whether a card is there. When it has lost a card in the middle of a command and another one
+# comes before it looks again, it sees no change and goes on calling the reader empty: then it must be woken.
+_ASLEEP_SECONDS = 1.0
+_SETTLE_SECONDS = 0.5
 
 
 class PcscTerminal:
@@ -44,13 +48,18 @@ class PcscTerminal:
         cannot be had.
         """
         self.release()
-        deadline = time.monotonic() + self._card_wait.total_seconds()
+        start = time.monotonic()
+        woken = False
         while True:
             reason, atr = self._connect()
             if atr:
                 return atr
+            waited = time.monotonic() - start
+            if not woken and waited >= _ASLEEP_SECONDS:
+                self._wake()
+                woken = True
             self.release()
-            if time.monotonic() >= deadline:
+            if waited >= self._card_wait.total_seconds():
                 raise self._refusal(reason)
             time.sleep(_POLL_SECONDS)
 
@@ -95,6 +104,20 @@ class PcscTerminal:
             return status, b""
         status, _, _, _, atr = scard.SCardStatus(card)
         return status, bytes(atr) if status == scard.SCARD_S_SUCCESS else b""
+
+    def _wake(self) -> None:
+        """Has pcscd power the reader's slot up, whatever it believes to be in there; a reader without card stays so."""
+        scard = _scard()
+        if self._context is None or self._found is None or self._card is not None:
+            return
+        direct = scard.SCARD_SHARE_DIRECT
+        status, card, _ = scard.SCardConnect(self._context, self._found, direct, 0)
+        if status != scard.SCARD_S_SUCCESS:
+            return
+        status, _ = scard.SCardReconnect(card, direct, scard.SCARD_PROTOCOL_T1, scard.SCARD_UNPOWER_CARD)
+        scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
+        if status == scard.SCARD_S_SUCCESS:
+            time.sleep(_SETTLE_SECONDS)  # should pcscd see it as a new card after all, it powers it up once more
 
     def _refusal(self, status: int) -> CardAbsent | ReaderGone:
         scard = _scard()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from card_profiles.codecs.errors import CodecError
-from pki.certificate_reading import read_tbs
+from pki.certificate_reading import TbsCertificate
 from pki.errors import CertificateRefused
 from pki.findings import Finding, Rule
 from pki.lint.authorities import AUTHORITY_RULES
@@ -42,11 +42,28 @@ def lint_tbs(profile: CertificateProfile, tbs: bytes, issuer_der: bytes | None) 
 
     `issuer_der` is the issuer's certificate, None for a self-signed one. Octets that cannot be read are one finding.
     """
+    return _lint(profile, tbs, issuer_der)[1]
+
+
+def lint_pair(pair: Sequence[tuple[CertificateProfile, bytes]], issuer_der: bytes) -> tuple[Finding, ...]:
+    """What is wrong with the to-be-signed certificates of one card, one by one and together."""
+    bodies: list[TbsCertificate] = []
+    findings: list[Finding] = []
+    for profile, tbs in pair:
+        body, found = _lint(profile, tbs, issuer_der)
+        findings += found
+        bodies += [body] if body is not None else []
+    return (*findings, *check_pair(bodies))
+
+
+def _lint(
+    profile: CertificateProfile, tbs: bytes, issuer_der: bytes | None
+) -> tuple[TbsCertificate | None, tuple[Finding, ...]]:
     try:
         linted = read_linted(profile, tbs, issuer_der)
     except (CertificateRefused, CodecError) as error:
-        return (Finding("der", _NOT_DER, str(error)),)
-    return tuple(found for rule in RULES[profile.role] if (found := _run(rule, linted)) is not None)
+        return None, (Finding("der", _NOT_DER, str(error)),)
+    return linted.tbs, tuple(found for rule in RULES[profile.role] if (found := _run(rule, linted)) is not None)
 
 
 def _run(rule: Rule, linted: Linted) -> Finding | None:
@@ -55,8 +72,3 @@ def _run(rule: Rule, linted: Linted) -> Finding | None:
     except (CertificateRefused, CodecError, ValueError) as error:
         message = f"the part this rule reads is not what it should be ({error})"
     return None if message is None else Finding(rule.name, rule.citation, message)
-
-
-def lint_pair(pair: Sequence[bytes]) -> tuple[Finding, ...]:
-    """What is wrong with the to-be-signed certificates of one card together. Raises `CertificateRefused`."""
-    return check_pair([read_tbs(tbs) for tbs in pair])

@@ -28,10 +28,11 @@ def read_binary_odd(command: Command, content: bytes) -> bytes:
     if set(fields) != {_OFFSET} or not offset:
         raise StatusError(Status.WRONG_DATA)
     expected = _expected(command)
-    data = _part(content, int.from_bytes(offset), expected)
-    while len(response := tlv.encode(_DISCRETIONARY_DATA, data)) > expected:
-        data = data[: len(data) - (len(response) - expected)]
-    return response
+    if expected < 3:
+        raise StatusError(Status.WRONG_LENGTH)
+    # What fits with a length field of one, two and three bytes
+    room = max(min(expected - 2, 0x7F), min(expected - 3, 0xFF), expected - 4)
+    return tlv.encode(_DISCRETIONARY_DATA, _part(content, int.from_bytes(offset), room))
 
 
 def _expected(command: Command) -> int:

@@ -227,15 +227,20 @@ def certificate_directory(fid: int) -> bytes:
 
 @dataclass(frozen=True)
 class Holder:
-    """The keys of a specimen card."""
+    """The keys and certificates of a specimen card."""
 
     authentication: ec.EllipticCurvePrivateKey
     signature: ec.EllipticCurvePrivateKey
+    authentication_certificate: bytes
+    signature_certificate: bytes
 
 
 def personalize(chip: Chip, level: int = 0x33, filler: Callable[[int], bytes] = bytes) -> Holder:
     """Everything a centre does: files, certificates, keys, PINs, locks."""
-    holder = Holder(ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1()))
+    first, second = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
+    holder = Holder(
+        first, second, certificate(first, "AUTHENTICATION SPECIMEN"), certificate(second, "SIGNATURE SPECIMEN")
+    )
     perso = open_channel(chip, PERSO, level)
     perso.store(MAIN, dgi(0xD003, b"\x04\x09PA1234567"))
     perso.store(
@@ -259,8 +264,8 @@ def personalize(chip: Chip, level: int = 0x33, filler: Callable[[int], bytes] = 
         dgi(0x011D, b"\x77\x82\x07\xd0" + filler(2_000)),
     )
     cert = open_channel(chip, CERT, level)
-    cert.store(ADF1, dgi(0x3401, certificate(holder.authentication, "AUTHENTICATION SPECIMEN")))
-    cert.store(ADF2, dgi(0x341F, certificate(holder.signature, "SIGNATURE SPECIMEN")))
+    cert.store(ADF1, dgi(0x3401, holder.authentication_certificate))
+    cert.store(ADF2, dgi(0x341F, holder.signature_certificate))
     key = open_channel(chip, KEY, level)
     key.store(MAIN, key_object(0x81, holder.authentication), key_object(0x9F, holder.signature))
     pin = open_channel(chip, PIN, level)

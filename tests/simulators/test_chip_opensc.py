@@ -147,3 +147,19 @@ def test_opensc_signs_with_both_keys_and_openssl_verifies(desk: Desk, number: st
     )
     answer = host.openssl("pkeyutl", "-verify", "-pubin", "-inkey", key, "-in", digest, "-sigfile", signature)
     assert b"Signature Verified Successfully" in answer
+
+
+def test_opensc_changes_and_unblocks_pins(desk: Desk) -> None:
+    def pins(*arguments: str) -> None:
+        desk.run("pkcs15-tool", *arguments)
+
+    pins("--change-pin", "--auth-id", "02", "--pin", "123456", "--new-pin", "471147")
+    pins("--verify-pin", "--auth-id", "02", "--pin", "471147")
+    for left in (2, 1, 0):
+        with pytest.raises(AssertionError, match="PIN code or key incorrect"):
+            pins("--verify-pin", "--auth-id", "01", "--pin", "0000")
+        # OpenSC 0.23 asks for the counter of the first PIN alone
+        assert f"Tries left     : {left}" in desk.run("pkcs15-tool", "--list-pins")
+    for number in ("01", "02"):
+        pins("--unblock-pin", "--auth-id", number, "--puk", "12345678", "--new-pin", "654321")
+        pins("--verify-pin", "--auth-id", number, "--pin", "654321")

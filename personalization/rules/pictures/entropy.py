@@ -47,12 +47,9 @@ def bit_windows(data: bytes) -> Words:
     return windows
 
 
-def only_fill_left(data: bytes, position: int, end: int) -> bool:
-    """Whether between two bit positions there are fewer than eight bits, all ones (fill up to a whole byte)."""
-    left = end - position
-    if not 0 <= left < 8:
-        return False
-    return left == 0 or data[(end - 1) // 8] & ((1 << left) - 1) == (1 << left) - 1
+def ends_within_a_byte(position: int, end: int) -> bool:
+    """Whether what is left between two bit positions is only the filling up of a byte (its bits may be any)."""
+    return 0 <= end - position < 8
 
 
 def unstuffed(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy
 
-from personalization.rules.pictures.entropy import Octets, Words, bit_windows, only_fill_left, unstuffed
+from personalization.rules.pictures.entropy import Octets, Words, bit_windows, ends_within_a_byte, unstuffed
 from personalization.rules.pictures.errors import PictureDamaged
 
 END_OF_BLOCK = 128
@@ -52,7 +52,7 @@ def follow_scan(scan: Scan, coded: bytes) -> None:
         position = _follow(plan, min(per_part, units), start * 8)
         units -= per_part
         start += len(part)
-        if not only_fill_left(data, position, start * 8):
+        if not ends_within_a_byte(position, start * 8):
             raise PictureDamaged("the coded data break off or run on")
 
 

@@ -15,7 +15,7 @@ from personalization.rules.pictures.entropy import (
     Octets,
     bit_windows,
     code_table,
-    only_fill_left,
+    ends_within_a_byte,
     unstuffed,
 )
 from personalization.rules.pictures.errors import PictureDamaged, PictureTooLarge, WrongType
@@ -160,9 +160,9 @@ def _count_coefficients(data: bytes, codes: tuple[Octets, Octets]) -> int:
     # 107-254: the coefficient itself.
     extra = numpy.select([numpy.isin(symbol, (101, 102, 105)), numpy.isin(symbol, (103, 104, 106))], [8, 16], 0)
     extra_bits = numpy.append(windows, numpy.full(32, 0xFFFF, numpy.uint16))[numpy.arange(len(windows)) + length]
-    run = numpy.select(
-        [symbol <= 100, symbol == 105, symbol == 106], [symbol, extra_bits >> 8, extra_bits], 1
-    ).astype(numpy.uint16)
+    run = numpy.select([symbol <= 100, symbol == 105, symbol == 106], [symbol, extra_bits >> 8, extra_bits], 1).astype(
+        numpy.uint16
+    )
     valid = (length > 0) & (symbol != 0) & (symbol != 255)
     steps = numpy.where(valid, length + extra, 0).astype(numpy.uint8).tobytes()
     runs = memoryview(run.tobytes()).cast("H")
@@ -171,7 +171,7 @@ def _count_coefficients(data: bytes, codes: tuple[Octets, Octets]) -> int:
     while position < end and (step := steps[position]):
         total += runs[position]
         position += step
-    if not only_fill_left(data, position, end):
+    if not ends_within_a_byte(position, end):
         raise PictureDamaged("the coded data break off or run on")
     return total
 

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.personalization.inspection.finished_card import SpecimenCentre
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -141,3 +143,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         data_groups=data_groups,
         ef_sod=make_ef_sod(directory, data_groups),
     )
+
+
+@pytest.fixture(scope="session")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> SpecimenCentre:
+    return SpecimenCentre.opened(tmp_path_factory.mktemp("specimen-authorities"))

@@ -1,0 +1,61 @@
+# make run    sets everything up and makes the sample cards      make test   all tests
+# make check  format, lint, types, import contracts, tests       make setup  packages and .venv alone
+
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+BIN := .venv/bin
+STATE ?= state
+RECORDS ?= simulators/records
+
+# What the line itself needs, and what the judges in the tests need besides.
+RUN_PACKAGES := softhsm2 pcscd vsmartcard-vpcd opensc openssl libpcsclite-dev python3-venv python3-dev gcc iproute2 util-linux
+TEST_PACKAGES := tesseract-ocr poppler-utils cups-ipp-utils
+
+.PHONY: run test check setup packages test-packages format lint types contracts
+
+run: setup
+	$(BIN)/perso run --records $(RECORDS) --state $(STATE)
+
+test: setup test-packages
+	$(BIN)/pytest
+
+check: setup test-packages lint types contracts
+	$(BIN)/pytest
+
+setup: packages .venv/.ready
+
+packages:
+	@$(call install,$(RUN_PACKAGES))
+
+test-packages:
+	@$(call install,$(TEST_PACKAGES))
+
+# Installs what is missing; without root or sudo it says what is missing and goes on.
+define install
+missing=$$(for package in $(1); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q '^install ok' || echo $$package; done); \
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; \
+else echo "not installed, and neither root nor sudo:" $$missing; exit 0; fi; \
+echo "installing" $$missing; \
+$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+endef
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+format:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports

@@ -1,0 +1,66 @@
+"""`perso report events|stock`: what happened, numbered; and where every blank is."""
+
+import argparse
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from api.commands.opened_state import add_state_options, opened_state
+from personalization.audit import NumberedEvent, events_after, verify_chain
+from personalization.centre import stock
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the commands."""
+    group = commands.add_parser("report", help="events and stock").add_subparsers(required=True, metavar="ACTION")
+    events = group.add_parser("events", help="numbered status events, the chain checked")
+    events.add_argument("--after", type=int, default=0, metavar="N", help="only events with a higher number")
+    add_state_options(events)
+    events.set_defaults(command=report_events)
+    counts = group.add_parser("stock", help="received = good + spoiled + left")
+    add_state_options(counts)
+    counts.set_defaults(command=report_stock)
+
+
+def report_events(options: argparse.Namespace) -> int:
+    """All events after a number."""
+    with opened_state(options) as opened:
+        verify_chain(opened.database)
+        events: list[NumberedEvent] = []
+        after = options.after
+        while page := events_after(opened.database, after):
+            events += page
+            after = page[-1].seq
+    if options.json:
+        json.dump({"events": [{"seq": e.seq, "hash": e.hash, **e.body} for e in events]}, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return 0
+    table = Table("number", "at", "kind", "record", "job", "blank", "detail")
+    for event in events:
+        body = event.body
+        table.add_row(
+            str(event.seq), body["at"], body["kind"], body.get("record_id", ""), body.get("job_id", ""),
+            body.get("blank", ""), " ".join(f"{k}={v}" for k, v in body.get("detail", {}).items()),
+        )  # fmt: skip
+    Console().print(table)
+    return 0
+
+
+def report_stock(options: argparse.Namespace) -> int:
+    """The balance of blanks."""
+    with opened_state(options) as opened, opened.database.reading() as connection:
+        counts = stock.count(connection)
+    if options.json:
+        json.dump(
+            {"received": counts.received, "good": counts.good, "spoiled": counts.spoiled, "left": counts.left},
+            sys.stdout,
+        )
+        sys.stdout.write("\n")
+        return 0
+    Console().print(
+        f"{counts.received} received = {counts.good} good + {counts.spoiled} spoiled + {counts.left} left",
+        highlight=False,
+    )
+    return 0

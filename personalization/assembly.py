@@ -7,7 +7,12 @@ from card_profiles.model import CardProfile
 from card_profiles.profile import load_profile, profile_for, published
 from hsm.pkcs11 import open_hsm
 from hsm.ports import Hsm
+from personalization.centre import stock
 from personalization.clerk import Clerk
+from personalization.errors import Halt
+from personalization.flow import JobId
+from personalization.inspection.judges import Bar, judge_card
+from personalization.inspection.report import InspectionReport, report_to_json
 from personalization.intake import Intake
 from personalization.preparing import Preparation
 from personalization.records import load_places
@@ -15,8 +20,8 @@ from personalization.settings import Settings, StationSettings
 from personalization.sources.http import HttpDocumentSystem
 from personalization.stages.certify import Certification
 from personalization.stages.encode import Encoding
-from personalization.stages.image import Imaging
-from personalization.stages.inspect import Inspecting
+from personalization.stages.image import Imaging, finished_job
+from personalization.stages.inspect import Inspecting, expected_card
 from personalization.stages.keys import make_keys
 from personalization.stages.printing import Printing
 from personalization.station.direct import DirectTerminal
@@ -144,3 +149,36 @@ def blank_profile(*, specimen: bool) -> CardProfile:
     """How a blank of this line is talked to before its job is known: all profiles of a line share one chip."""
     profiles = (load_profile(profile_id) for profile_id in published())
     return next(profile for profile in profiles if profile.specimen is specimen)
+
+
+def inspect_again(parts: Parts, station: StationSettings, job_id: str, chip_serial: str) -> bytes:
+    """Judge a finished card in this station; the report as JSON. Specimen PINs are known, others blocked."""
+    settings = parts.settings
+    authorities = load_authorities(settings.authorities)
+    with parts.database.reading() as connection:
+        imaged = finished_job(connection, parts.vault, JobId(job_id))
+        blank = stock.bound_blank(connection, imaged.ref.id)
+    if blank is None or blank.chip_serial != chip_serial:
+        raise Halt("card-swapped", "another card is bound to this job")
+    profile = load_profile(imaged.ref.profile_id)
+    pins = {pin.name: pin.value.encode("ascii") for pin in profile.pins if pin.value is not None}
+    at = now()
+    own, judges = judge_card(
+        Bar(open_terminal(station), settings.pcsc_socket, (), third_parties=True),
+        expected_card(imaged, blank, authorities),
+        pins=pins or None,
+        random_bytes=parts.hsm.random_bytes,
+        script_prefix=f"{job_id}/again",
+        fence=imaged.ref.fence,
+        now=at,
+    )
+    report = InspectionReport(
+        job_id=job_id,
+        document_number=imaged.ref.document_number,
+        chip_serial=chip_serial,
+        inspected_at=at,
+        judges=tuple(judges),
+        files=own.files,
+        certificates=own.files.certificates(profile),
+    )
+    return report_to_json(report)

@@ -19,8 +19,8 @@ AIM = 0.985
 """OpenJPEG takes the rate as a wish and overshoots by up to 0.1 %; asking for 1.5 % less fits at once."""
 STEP = 0.9
 FEWEST_BYTES_ASKED = 0.3
-SMALLEST_WIDTH_PX = 90
-"""ISO/IEC 19794-5 §8.3.4 wants 90 pixels between the eyes; a picture narrower than that shows nobody."""
+SMALLEST_SHARE = 0.5
+"""Of the size that the chip's frame allows: a smaller picture shows less than its bytes could."""
 
 
 class PortraitTooLarge(ValueError):
@@ -48,7 +48,8 @@ def chip_portrait(original: Picture, maximum_bytes: int) -> ChipPortrait:
     with Image.open(io.BytesIO(original.data), formats=("JPEG", "JPEG2000")) as opened:
         image = opened.convert("L" if opened.mode == "L" else "RGB")
     scale = min(1.0, CHIP_WIDTH_PX / image.width, CHIP_HEIGHT_PX / image.height)
-    while image.width * scale >= SMALLEST_WIDTH_PX:
+    smallest = scale * SMALLEST_SHARE
+    while scale >= smallest:
         size = (round(image.width * scale), round(image.height * scale))
         scaled = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
         data = _encode(scaled, maximum_bytes)

@@ -115,12 +115,12 @@ def _group(instances: list[bytes]) -> bytes:
 
 
 def _read_group(group: tlv.Tlv) -> tuple[tlv.Tlv, ...]:
-    count, *instances = group.children()
-    if count.tag != _COUNT or count.value != bytes([len(instances)]):
+    instances = group.children()[1:]
+    if group.child(_COUNT).value != bytes([len(instances)]):
         raise BiometricsError("the number of instances is wrong")
     if any(instance.tag != _INSTANCE for instance in instances):
         raise BiometricsError("the group holds something that is not an instance")
-    return tuple(instances)
+    return instances
 
 
 def _check_header(instance: tlv.Tlv, biometric_type: bytes, record_format: bytes) -> tlv.Tlv:

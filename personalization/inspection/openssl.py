@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from personalization.inspection.programs import Bench, Run
-from personalization.inspection.steps import CardSignature, Check, InspectionFailed, JudgeReport, run_steps
+from personalization.inspection.steps import CardSignature, Check, InspectionFailed, JudgeReport, Stopwatch, run_steps
 
 _SIGNATURE_OK = b"Signature Verified Successfully"
 _LINE = re.compile(
@@ -41,6 +41,7 @@ def judge(
     are DER; `at` (aware) is the moment at which the holder's chain must be valid. With no certificates only EF.SOD
     is judged. Never raises on bad input: the step fails.
     """
+    watch = Stopwatch()
     with Bench() as bench:
         chain = _start_chain(bench, certificates, issuing_ca, root, at) if certificates else None
         signatures = {
@@ -57,7 +58,7 @@ def judge(
         if chain is not None:
             checks.append(("certificate chains", lambda: _check_chain(chain, len(certificates))))
             checks.append(("card signatures", lambda: _check_signatures(signatures, certificates)))
-        return JudgeReport("openssl", run_steps(checks))
+        return JudgeReport("openssl", run_steps(checks), duration=watch.elapsed())
 
 
 class _SignedObject:

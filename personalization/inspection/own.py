@@ -16,7 +16,7 @@ from card_profiles.codecs.lds import LDS_VERSION, UNICODE_VERSION, parse_dg1, pa
 from card_profiles.codecs.mrz import parse_td1
 from card_profiles.model import CardProfile, ChipImage
 from personalization.inspection.certificates import check_certificates
-from personalization.inspection.key_proof import CardTalk, RandomBytes, prove_keys
+from personalization.inspection.key_proof import CardTalk, RandomBytes, check_final_pin_state, prove_keys
 from personalization.inspection.locks import check_locked
 from personalization.inspection.reading import CardFiles, read_card
 from personalization.inspection.steps import (
@@ -25,6 +25,7 @@ from personalization.inspection.steps import (
     InspectionFailed,
     JudgeReport,
     NotApplicable,
+    Stopwatch,
     run_steps,
 )
 from personalization.station.contact import Contact, read_contact
@@ -32,6 +33,8 @@ from personalization.station.ports import Terminal
 from pki.errors import SodRefused
 from pki.sod_reading import read_ef_sod, read_security_object
 from pki.sod_verification import verify_ef_sod
+
+__all__ = ["Expected", "OwnReport", "check_final_pin_state", "inspect_card"]
 
 FILLER_BYTES = 53
 
@@ -84,6 +87,7 @@ def inspect_card(
     Leaves PIN counters full. Raises `CardAbsent`, `ReaderGone`, `CardLost`, `ChipRefused` and `AnswerUnreadable` when
     the card cannot be read at all, `StaleFence`.
     """
+    watch = Stopwatch()
     contact = read_contact(terminal, expected.profile.chip, script_prefix=f"{script_prefix}/inspect", fence=fence)
     files = read_card(terminal, expected.profile, script_prefix=script_prefix, fence=fence)
     talk = CardTalk(terminal, expected.profile, f"{script_prefix}/inspect", fence)
@@ -106,7 +110,8 @@ def inspect_card(
         ("locked", lambda: check_locked(talk, expected.image, contact)),
         ("access control", _check_access_control),
     )
-    return OwnReport(JudgeReport("own", run_steps(checks), proof.signatures), files)
+    steps = run_steps(checks)
+    return OwnReport(JudgeReport("own", steps, proof.signatures, watch.elapsed()), files)
 
 
 class _KeyProof:

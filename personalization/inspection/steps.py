@@ -1,7 +1,9 @@
 """What an inspection says: numbered steps, each with a verdict and a sentence that quotes no value of the record."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -19,6 +21,12 @@ class Verdict(StrEnum):
     OK = "ok"
     FAILED = "failed"
     NOT_APPLICABLE = "not-applicable"
+
+
+def together(verdicts: Iterable[Verdict]) -> Verdict:
+    """`failed` if any failed, `ok` if at least one was ok, else `not-applicable`."""
+    found = set(verdicts)
+    return next((verdict for verdict in (Verdict.FAILED, Verdict.OK) if verdict in found), Verdict.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +49,20 @@ class CardSignature:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReport:
-    """What one judge (`own`, `opensc`, `openssl`) says of one card, with the signatures the card made for it."""
+    """What one judge (`own`, `opensc`, `openssl`) says of one card.
+
+    `signatures`: slot -> what the card signed for this judge; `duration`: how long the judge took.
+    """
 
     judge: str
     steps: tuple[Step, ...]
     signatures: Mapping[str, CardSignature] = field(default_factory=dict)
+    duration: timedelta = timedelta(0)
 
     @property
     def verdict(self) -> Verdict:
-        """`failed` if any step failed, `ok` if at least one was ok, else `not-applicable`."""
-        verdicts = {step.verdict for step in self.steps}
-        for verdict in (Verdict.FAILED, Verdict.OK):
-            if verdict in verdicts:
-                return verdict
-        return Verdict.NOT_APPLICABLE
+        """The verdicts of the steps together."""
+        return together(step.verdict for step in self.steps)
 
 
 Check = Callable[[], str]
@@ -74,3 +82,14 @@ def run_step(number: int, name: str, check: Check) -> Step:
         return Step(number, name, Verdict.NOT_APPLICABLE, str(reason))
     except InspectionFailed as reason:
         return Step(number, name, Verdict.FAILED, str(reason))
+
+
+class Stopwatch:
+    """Measures one judgement, from when it is made."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def elapsed(self) -> timedelta:
+        """Time since the start."""
+        return timedelta(seconds=time.monotonic() - self._started)

@@ -19,11 +19,13 @@ from card_profiles.profile import load_profile
 from hsm.ports import Randomness, Signer
 from personalization.audit import Event, record_events
 from personalization.face import FaceContent, compose_face
-from personalization.flow import CardArt, CertifiedJob, ImagedJob, Stage
+from personalization.flow import CardArt, CertifiedJob, ImagedJob, JobId, KeyedJob, Stage
+from personalization.intake import open_job
 from personalization.portrait import chip_portrait
 from personalization.records import CheckedRecord
+from personalization.stages.certify import load_certificates
 from personalization.store.database import Database
-from personalization.store.jobs import finish_stage
+from personalization.store.jobs import finish_stage, job_ref
 from personalization.store.sealing import RecordRef, Vault
 from pki.authorities import Authorities
 from pki.sod import build_ef_sod
@@ -102,6 +104,13 @@ def load_image(connection: Connection, vault: Vault, job: CertifiedJob) -> Image
     marks = json.loads(bodies["marks"])
     art = CardArt(bodies["face"], tuple(marks["mrz"]), marks["can"])
     return ImagedJob(job, image_from_bytes(bodies["image"]), art)
+
+
+def finished_job(connection: Connection, vault: Vault, job_id: JobId) -> ImagedJob:
+    """The image of a job whatever its state, to look at; nothing is claimed. Raises `DataErased`, `SealBroken`."""
+    ref = job_ref(connection, job_id)
+    certified = CertifiedJob(KeyedJob(open_job(connection, vault, ref), {}), load_certificates(connection, vault, ref))
+    return load_image(connection, vault, certified)
 
 
 def card_holder(profile: CardProfile, document_number: str, record: CheckedRecord) -> CardHolder:

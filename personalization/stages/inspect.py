@@ -17,11 +17,12 @@ from card_profiles.profile import load_profile
 from hsm.ports import Hsm
 from personalization.audit import Event, record_events
 from personalization.centre import stock
-from personalization.flow import IssuedCertificate, PrintedCard, Stage, VerifiedCard
-from personalization.inspection import opensc, openssl
-from personalization.inspection.own import Expected, OwnReport, check_final_pin_state, inspect_card
+from personalization.flow import Blank, ImagedJob, PrintedCard, Stage, VerifiedCard
+from personalization.inspection.judges import Bar, judge_card
+from personalization.inspection.key_proof import check_final_pin_state
+from personalization.inspection.own import Expected
 from personalization.inspection.report import InspectionReport, report_to_html, report_to_json
-from personalization.inspection.steps import JudgeReport, Step, Verdict
+from personalization.inspection.steps import JudgeReport, Verdict
 from personalization.intake import queue_message
 from personalization.portrait import chip_portrait
 from personalization.settings import StationSettings
@@ -35,7 +36,6 @@ from personalization.store.jobs import check_fence, finish_stage
 from personalization.store.sealing import RecordRef, Vault
 from personalization.withdrawal import destroy_keys
 from pki.authorities import Authorities
-from pki.certificate import read_certificate
 
 ONE_TIME_PIN_DIGITS = 12
 
@@ -69,10 +69,9 @@ class Inspecting:
         self._hsm = hsm
         self._terminal = terminal
         self._station = station
-        self._pcsc_socket = pcsc_socket
+        self._bar = Bar(terminal, pcsc_socket, station.other_readers, third_party_judges)
         self._authorities = authorities
         self._source_name = source_name
-        self._third_party_judges = third_party_judges
 
     def inspect(self, card: PrintedCard, contact: Contact, clock: Callable[[], datetime]) -> VerifiedCard:
         """Judge, set the final PIN state, store all of it. Raises `CardFailed`, and the station's errors."""
@@ -81,80 +80,46 @@ class Inspecting:
         with self._database.begin() as connection:
             check_fence(connection, ref, clock())
         report = self._judge(card, contact, clock())
-        verdicts = {judge.judge: judge.verdict.value for judge in report.judges}
-        failed = sorted(name for name, verdict in verdicts.items() if verdict == Verdict.FAILED)
+        verdicts = report.verdicts()
+        failed = sorted(name for name, verdict in verdicts.items() if verdict is Verdict.FAILED)
         if failed:
             raise CardFailed(f"inspection-{failed[0]}")
-        verified = VerifiedCard(card, verdicts)
+        verified = VerifiedCard(card, {name: verdict.value for name, verdict in verdicts.items()})
+        bodies = {"report": report_to_json(report), "report-page": report_to_html(report)}
         with self._database.begin() as connection:
             milliseconds = int((time.monotonic() - started) * 1000)
-            self._store(connection, verified, report, clock(), milliseconds)
+            self._store(connection, verified, bodies, clock(), milliseconds)
         return verified
 
     def _judge(self, card: PrintedCard, contact: Contact, now: datetime) -> InspectionReport:
         imaged = card.encoded.imaged
         ref = imaged.ref
         profile = load_profile(ref.profile_id)
-        expected = self._expected(card, profile)
         pins = {pin.name: (pin.value or digits(self._hsm, ONE_TIME_PIN_DIGITS)).encode("ascii") for pin in profile.pins}
         prefix = f"{ref.id}/{ref.fence}/inspect"
         self._set_pins(profile, contact, f"{prefix}/set", ref.fence, pins)
-        own = inspect_card(
-            self._terminal,
-            expected,
+        own, judges = judge_card(
+            self._bar,
+            expected_card(imaged, card.encoded.blank, self._authorities),
             pins=pins,
             random_bytes=self._hsm.random_bytes,
             script_prefix=prefix,
             fence=ref.fence,
+            now=now,
         )
-        judges = [own.report]
-        if self._third_party_judges:
-            judges += self._third_parties(expected, own, pins, now)
         self._terminal.power_on()
         self._set_pins(profile, contact, f"{prefix}/final", ref.fence, None)
         final = check_final_pin_state(self._terminal, profile, script_prefix=f"{prefix}/final-state", fence=ref.fence)
-        judges[0] = _with_step(own.report, final)
+        judges.append(JudgeReport("own", (final,)))
         return InspectionReport(
             job_id=ref.id,
             document_number=ref.document_number,
             chip_serial=contact.chip_serial,
             inspected_at=now,
             judges=tuple(judges),
+            files=own.files,
+            certificates=own.files.certificates(profile),
         )
-
-    def _third_parties(
-        self, expected: Expected, own: OwnReport, pins: Mapping[str, bytes], now: datetime
-    ) -> list[JudgeReport]:
-        judges = []
-        signatures = dict(own.report.signatures)
-        if self._pcsc_socket is not None and self._station.reader is not None:
-            self._terminal.release()
-            judged = opensc.judge(
-                reader_name=self._station.reader,
-                pcsc_socket=str(self._pcsc_socket),
-                other_readers=self._station.other_readers,
-                atr=expected.atr,
-                certificates=expected.certificates,
-                pins=pins,
-            )
-            judges.append(judged)
-            signatures.update(judged.signatures)
-        read = own.files.certificates(expected.profile)
-        begins = [read_certificate(der).not_before for der in expected.certificates.values()]
-        judges.append(
-            openssl.judge(
-                certificates=read,
-                issuing_ca=expected.issuing_ca,
-                root=expected.root,
-                csca=expected.csca,
-                ef_sod=own.files.ef_sod,
-                data_groups=own.files.data_groups,
-                card_signatures=signatures,
-                # A document may be issued ahead of its first day; its chain is judged at the first moment it is valid.
-                at=max([now, *begins]),
-            )
-        )
-        return judges
 
     def _set_pins(
         self, profile: CardProfile, contact: Contact, prefix: str, fence: int, values: Mapping[str, bytes] | None
@@ -172,38 +137,11 @@ class Inspecting:
             fence=fence,
         )
 
-    def _expected(self, card: PrintedCard, profile: CardProfile) -> Expected:
-        imaged = card.encoded.imaged
-        blank = card.encoded.blank
-        record = imaged.certified.keyed.accepted.record
-        ordered = record.images.portrait
-        chip = chip_portrait(ordered, profile.portrait_maximum_bytes)
-        if record.document.expiry_date is None:
-            raise ValueError("the record rules let no chip document through without an expiry date")
-        return Expected(
-            profile=profile,
-            image=imaged.image,
-            atr=blank.atr,
-            chip_serial=blank.chip_serial,
-            cplc=blank.cplc,
-            mrz=imaged.art.mrz,
-            certificates=_ders(imaged.certified.certificates),
-            issuing_ca=self._authorities.issuing.certificate,
-            root=self._authorities.root.certificate,
-            csca=self._authorities.csca.certificate,
-            portrait_digest=bytes.fromhex(chip.chip_sha256),
-            portrait_reencoded=chip.encoded_anew,
-            fingerprints={
-                finger.position: hashlib.sha256(finger.picture.data).digest() for finger in record.images.fingerprints
-            },
-            expires=record.document.expiry_date,
-        )
-
     def _store(
         self,
         connection: Connection,
         verified: VerifiedCard,
-        report: InspectionReport,
+        bodies: Mapping[str, bytes],
         now: datetime,
         milliseconds: int,
     ) -> None:
@@ -219,12 +157,7 @@ class Inspecting:
             to=None,
             keep=False,
         )
-        self._vault.seal(
-            connection,
-            RecordRef(ref.record_id, ref.revision),
-            ref.id,
-            {"report": report_to_json(report), "report-page": report_to_html(report)},
-        )
+        self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
         stock.settle(connection, blank.chip_serial, self._station.name, good=True, now=now)
         destroy_keys(connection, ref.id, now)
         detail = tuple(sorted(verified.verdicts.items()))
@@ -241,10 +174,28 @@ class Inspecting:
         queue_message(connection, self._source_name, "document", body, now)
 
 
-def _ders(certificates: Mapping[str, IssuedCertificate]) -> dict[str, bytes]:
-    return {slot: issued.der for slot, issued in certificates.items()}
-
-
-def _with_step(report: JudgeReport, step: Step) -> JudgeReport:
-    numbered = Step(len(report.steps) + 1, step.name, step.verdict, step.sentence)
-    return JudgeReport(report.judge, (*report.steps, numbered), report.signatures)
+def expected_card(imaged: ImagedJob, blank: Blank, authorities: Authorities) -> Expected:
+    """What a card must be, from its job, its blank and the authorities it was made under."""
+    profile = load_profile(imaged.ref.profile_id)
+    record = imaged.certified.keyed.accepted.record
+    if record.document.expiry_date is None:
+        raise ValueError("the record rules let no chip document through without an expiry date")
+    chip = chip_portrait(record.images.portrait, profile.portrait_maximum_bytes)
+    return Expected(
+        profile=profile,
+        image=imaged.image,
+        atr=blank.atr,
+        chip_serial=blank.chip_serial,
+        cplc=blank.cplc,
+        mrz=imaged.art.mrz,
+        certificates={slot: issued.der for slot, issued in imaged.certified.certificates.items()},
+        issuing_ca=authorities.issuing.certificate,
+        root=authorities.root.certificate,
+        csca=authorities.csca.certificate,
+        portrait_digest=bytes.fromhex(chip.chip_sha256),
+        portrait_reencoded=chip.encoded_anew,
+        fingerprints={
+            finger.position: hashlib.sha256(finger.picture.data).digest() for finger in record.images.fingerprints
+        },
+        expires=record.document.expiry_date,
+    )

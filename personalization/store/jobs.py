@@ -236,3 +236,8 @@ def current_stage(connection: Connection, ref: JobRef) -> Stage | None:
         )
     ).scalar_one_or_none()
     return None if stage is None else Stage(stage)
+
+
+def job_ref(connection: Connection, job_id: JobId) -> JobRef:
+    """A job as it stands, whoever holds it."""
+    return _ref(connection.execute(select(job).where(job.c.id == job_id)).one())

@@ -16,7 +16,7 @@ from card_profiles.codecs.transliteration import (
 )
 
 # 9303-3 §6 table A, as printed there (first recommendation where there are several)
-TABLE_A = re.findall(r"([0-9A-F]{4}) ([A-Z]+)", """
+TABLE_A = re.findall(r"([0-9A-F]{4})\s([A-Z]+)", """
 00C0 A 00C1 A 00C2 A 00C3 A 00C4 AE 00C5 AA 00C6 AE 00C7 C 00C8 E 00C9 E 00CA E 00CB E 00CC I 00CD I 00CE I 00CF I
 00D0 D 00D1 N 00D2 O 00D3 O 00D4 O 00D5 O 00D6 OE 00D8 OE 00D9 U 00DA U 00DB U 00DC UE 00DD Y 00DE TH 0100 A 0102 A
 0104 A 0106 C 0108 C 010A C 010C C 010E D 0110 D 0112 E 0114 E 0116 E 0118 E 011A E 011C G 011E G 0120 G 0122 G 0124

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,12 @@ def picture_bytes(record: Any, pointer: str) -> bytes:
     return base64.b64decode(place["data"])
 
 
-def drawing(width: int, height: int, mode: str = "RGB") -> Image.Image:
+@cache
+def drawing(width: int, height: int, mode: str = "RGB", noise: int = 0) -> Image.Image:
     """A soft pattern with some noise, the same each time."""
-    y, x = numpy.mgrid[0:height, 0:width]
-    noise = numpy.random.default_rng(7).integers(0, 12, (height, width))
-    bands = [120 + 100 * numpy.sin(x / (9 + k) + y / (13 - k)) + noise for k in range(3)]
+    y, x = numpy.mgrid[0:height, 0:width].astype(numpy.float32)
+    grain = numpy.random.default_rng(7).integers(0, noise + 1, (height, width))
+    bands = [120 + 100 * numpy.sin(x / (90 + k) + y / (130 - k)) + grain for k in range(3)]
     return Image.fromarray(numpy.stack(bands, axis=2).clip(0, 255).astype("uint8")).convert(mode)
 
 
@@ -100,6 +102,6 @@ def encoded(image: Image.Image, pillow_format: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg(width: int = 413, height: int = 531, **options: object) -> bytes:
+def jpeg(width: int = 413, height: int = 531, *, noise: int = 0, **options: object) -> bytes:
     """A JPEG of the drawing."""
-    return encoded(drawing(width, height), "JPEG", **options)
+    return encoded(drawing(width, height, noise=noise), "JPEG", **options)

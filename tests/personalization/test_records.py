@@ -85,7 +85,7 @@ def test_failures_are_sentences_and_quote_no_value() -> None:
     secret = "SECRETVALUE"
     record: Any = {}
     for member, value in CITIZEN.items():
-        record[member] = {name: secret for name in value} if isinstance(value, dict) else secret
+        record[member] = dict.fromkeys(value, secret) if isinstance(value, dict) else secret
     record["holder"][secret] = secret
     result = check_record(record, PLACES, now=NOW)
     assert isinstance(result, tuple)
@@ -170,7 +170,7 @@ def test_no_value_makes_the_check_raise(value: object) -> None:
 @given(st.sets(st.sampled_from(POINTERS), min_size=1, max_size=3), JSON)
 def test_no_value_in_a_record_makes_the_check_raise(pointers: set[str], value: object) -> None:
     # the deepest first, so that a place is still there when its turn comes
-    changes = {pointer: value for pointer in sorted(pointers, key=len, reverse=True)}
+    changes = dict.fromkeys(sorted(pointers, key=len, reverse=True), value)
     check_record(changed(CITIZEN, changes), PLACES, now=NOW)
 
 

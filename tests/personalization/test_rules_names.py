@@ -4,6 +4,8 @@ import unicodedata
 
 import pytest
 
+from card_profiles.codecs.mrz import letters_allowed, transliterate
+from personalization.rules.names import LETTERS, PUNCTUATION
 from tests.personalization.record_vectors import failures_with
 
 SURNAME = "/holder/surname"
@@ -78,3 +80,9 @@ def test_marks_alone_are_no_surname(blank: str) -> None:
 
 def test_a_birth_place_is_no_name() -> None:
     assert not failures_with({"/holder/birth_place": "Санкт-Петербург (2)"})
+
+
+def test_every_name_that_is_let_through_has_a_form_in_the_machine_readable_zone() -> None:
+    assert letters_allowed == LETTERS
+    for character in LETTERS | PUNCTUATION:
+        assert transliterate(f"A{character}B")

@@ -11,7 +11,7 @@ FIELDS = ("serial", "algorithm", "issuer", "validity", "subject", "key")
 
 
 def altered(tbs: bytes, **parts: bytes) -> bytes:
-    """`tbs` with whole DER parts replaced; `version` replaces the tagged version, `after_key` is put in after the key."""
+    """`tbs` with whole DER parts replaced; `version` is the tagged one, `after_key` is put in after the key."""
     read = list(der.children(der.parse(tbs)))
     version = parts.pop("version", read[0].whole)
     after_key = parts.pop("after_key", b"")

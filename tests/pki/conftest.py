@@ -67,5 +67,3 @@ def issue(centre: Centre) -> Callable[[Subject], Pair]:
 @pytest.fixture(scope="session")
 def pair(issue: Callable[[Subject], Pair]) -> Pair:
     return issue(subject())
-
-

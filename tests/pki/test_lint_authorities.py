@@ -97,7 +97,7 @@ BAD: list[tuple[str, str, Change]] = [
     ("signer-usage", DS, lambda t: replaced(t, oids.KEY_USAGE, der.named_bits([0, 5]))),
     ("signer-document-types", DS, lambda t: without(t, oids.DOCUMENT_TYPE)),
     ("signer-document-types", DS, lambda t: replaced(t, oids.DOCUMENT_TYPE, types(1, "I", "ID", "IR"))),
-    ("signer-document-types", DS, lambda t: replaced(t, oids.DOCUMENT_TYPE, types(0, "I<", "ID", "IR"))),
+    ("signer-document-types", DS, lambda t: replaced(t, oids.DOCUMENT_TYPE, types(0, "id", "ID", "IR"))),
     ("signer-document-types", DS, lambda t: replaced(t, oids.DOCUMENT_TYPE, types(0))),
     ("parameters-form", DS, lambda t: altered(t, key=NAMED)),
     ("criticality", DS, lambda t: replaced(t, oids.DOCUMENT_TYPE, types(0, "I", "ID", "IR"), critical=True)),

@@ -193,7 +193,6 @@ def test_cancellations_come_in_order(samples: Client) -> None:
         ("GET", "/", None, 404),
         ("GET", "/approved-records?after=-1", None, 400),
         ("GET", "/approved-records?limit=many", None, 400),
-        ("GET", "http://[", None, 400),
         ("POST", "/approved-records", "{}", 404),
         ("POST", "/approved-records/X/receipt", "{", 400),
         ("POST", "/approved-records/X/receipt", "[]", 400),

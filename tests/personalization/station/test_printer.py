@@ -121,7 +121,11 @@ def test_jobs_are_found_by_name_in_both_lists_and_the_later_state_counts() -> No
 
 @pytest.mark.parametrize("answer", [fails(httpx.ReadTimeout), told(job_group(7, 5, "job-1/1"), status=0x0502)])
 def test_a_question_that_is_not_answered_may_be_asked_again(answer: Answer) -> None:
-    for ask in (lambda client: client.find("job-1/1"), lambda client: client.wait(PrintJob(7, "job-1/1", 5, ()), 1)):
+    asks: list[Callable[[IppPrinter], object]] = [
+        lambda client: client.find("job-1/1"),
+        lambda client: client.wait(PrintJob(7, "job-1/1", 5, ()), 1),
+    ]
+    for ask in asks:
         client, _ = printer(answer)
         with pytest.raises(StationUnavailable):
             ask(client)

@@ -1,0 +1,135 @@
+"""The whole way of one record in one process, which is killed with -9 at a chosen commit.
+
+Run as `python killed_worker.py PLAN.json`: everything is the product's own code and assembly; only the source is a list
+in the plan, and the database driver's commit is wrapped so that the process can die right before or right after it.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from card_profiles.profile import profile_for
+from hsm.settings import TokenSettings
+from personalization.approved_record import Failure
+from personalization.assembly import Parts, now, preparation, station_worker
+from personalization.clerk import Clerk
+from personalization.intake import Intake
+from personalization.records import load_places
+from personalization.settings import Settings, StationSettings
+from personalization.sources.port import CancellationPage, Outcome, Page
+from personalization.store.database import Database
+
+
+class ListedSource:
+    """Serves the records of the plan in order; what it is told is appended to a file, as a source would keep it."""
+
+    def __init__(self, records: Sequence[Path], told: Path) -> None:
+        self._records = records
+        self._told = told
+
+    def approved_records(self, after: str | None, limit: int) -> Page:
+        start = int(after or 0)
+        files = self._records[start : start + limit]
+        return Page(
+            tuple(json.loads(file.read_text()) for file in files),
+            tuple(range(start + 1, start + 1 + len(files))),
+            str(start + len(files)),
+        )
+
+    def send_receipt(self, record_id: str, revision: int | None, outcome: Outcome, errors: Sequence[Failure]) -> None:
+        self._tell({"receipt": record_id, "revision": revision, "outcome": outcome, "errors": len(errors)})
+
+    def send_document(self, body: Mapping[str, object]) -> None:
+        self._tell(dict(body))
+
+    def cancellations(self, after: str | None) -> CancellationPage:
+        return CancellationPage((), after or "0")
+
+    def _tell(self, body: Mapping[str, object]) -> None:
+        with self._told.open("a") as file:
+            file.write(json.dumps(body) + "\n")
+
+
+def settings_of(plan: Mapping[str, Any]) -> Settings:
+    root = Path(plan["root"])
+    return Settings(
+        database_url=plan["database_url"],
+        key_store_url=plan["key_store_url"],
+        token=TokenSettings(Path(plan["module"]), "eid-perso", root / "token.pin", root / "locks" / "token.lock"),
+        softhsm_conf=root / "softhsm2.conf",
+        authorities=root / "pki" / "production",
+        lock_directory=root / "locks",
+        log_file=root / "perso.log",
+        source_name="padis",
+        source_url="",
+        specimen=False,
+        pcsc_socket=None,
+        third_party_judges=False,
+    )
+
+
+class DeathAtCommit:
+    """Counts commits of all databases; dies at the one that was chosen."""
+
+    def __init__(self, number: int | None, *, before: bool, counted: Path) -> None:
+        self._number = number
+        self._before = before
+        self._counted = counted
+        self._count = 0
+
+    def watch(self, database: Database) -> None:
+        dialect: Any = database.engine.dialect
+        commit = dialect.do_commit
+
+        def counted_commit(connection: Any) -> None:
+            self._count += 1
+            if self._count == self._number and self._before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            commit(connection)
+            if self._count == self._number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        dialect.do_commit = counted_commit
+
+    def write_count(self) -> None:
+        self._counted.write_text(str(self._count))
+
+
+def main(plan_file: str) -> None:
+    plan = json.loads(Path(plan_file).read_text())
+    os.environ["SOFTHSM2_CONF"] = str(Path(plan["root"]) / "softhsm2.conf")
+    settings = settings_of(plan)
+    station = StationSettings(
+        "station-1", Path(plan["control"]), None, Path(plan["chip_socket"]), (), plan["printer_uri"]
+    )
+    parts = Parts(settings)
+    death = DeathAtCommit(plan["die_at"], before=plan["before"], counted=Path(plan["root"]) / "commits")
+    death.watch(parts.database)
+    death.watch(parts.key_store)
+    source = ListedSource([Path(name) for name in plan["records"]], Path(plan["root"]) / "told.jsonl")
+    intake = Intake(
+        database=parts.database,
+        vault=parts.vault,
+        source=source,
+        source_name="padis",
+        places=load_places(),
+        profile_for=lambda kind: profile_for(kind, specimen=False),
+    )
+    clerk = Clerk(
+        database=parts.database, intake=intake, source=source, source_name="padis", signer=parts.hsm, clock=now
+    )
+    preparing = preparation(parts, "worker-1")
+    making = station_worker(parts, station)
+    while clerk.run_once() or preparing.run_once() or making.run_once():
+        continue
+    clerk.checkpoint()
+    death.write_count()
+    parts.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

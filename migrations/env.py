@@ -1,13 +1,15 @@
-"""Alembic's entry: the engine's tables on whatever database the caller names."""
+"""Alembic's entry: the engine's tables on whatever database the caller names; all steps in one transaction."""
 
 from alembic import context
-from sqlalchemy import create_engine
 
+from personalization.store.database import Database
 from personalization.store.tables import metadata
 
-engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "", hide_parameters=True)
-with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+# The engine's own connections: on SQLite, the driver's would commit each statement by itself, and a power cut midway
+# would leave half a schema that no later run could complete.
+database = Database(context.config.get_main_option("sqlalchemy.url") or "")
+with database.begin() as connection:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
-engine.dispose()
+database.close()

@@ -13,9 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 
-from hsm.ports import KeyLabel, Signer
+from hsm.ports import KeyLabel, PublicKey, Signer
 from personalization.store.database import Database
 from personalization.store.tables import audit_checkpoint, audit_event, event_pending
+from pki.ecdsa import verify
+from pki.errors import SignatureInvalid
 
 GENESIS = "0" * 64
 CHECKPOINT_CONTEXT = b"eid-perso audit checkpoint 1\n"
@@ -129,7 +131,10 @@ def events_after(database: Database, after: int, limit: int = 1000) -> Sequence[
 
 
 def verify_chain(database: Database) -> int:
-    """Recompute numbers and hashes from the first event on; the last number. Raises `AuditBroken`."""
+    """Recompute numbers and hashes from the first event on; the last number. Raises `AuditBroken`.
+
+    Whoever can write the table can write a whole new chain: `verify_checkpoints` finds that.
+    """
     previous, seq = GENESIS, 0
     with database.reading() as connection:
         for row in connection.execute(select(audit_event).order_by(audit_event.c.seq)):
@@ -139,6 +144,28 @@ def verify_chain(database: Database) -> int:
             if row.previous_hash != previous or row.hash != chain_hash(previous, seq, row.body):
                 raise AuditBroken(f"event {seq} does not follow from the one before it")
             previous = row.hash
+    return seq
+
+
+def verify_checkpoints(database: Database, public: PublicKey) -> int:
+    """Every checkpoint is signed by `public` over the event that has its number now; the last one's number (0: none).
+
+    Raises `AuditBroken`, also where the log was cut off behind a checkpoint.
+    """
+    seq = 0
+    with database.reading() as connection:
+        for row in connection.execute(
+            select(audit_checkpoint, audit_event.c.hash.label("event_hash"))
+            .outerjoin(audit_event, audit_event.c.seq == audit_checkpoint.c.seq)
+            .order_by(audit_checkpoint.c.seq)
+        ):
+            seq = row.seq
+            if row.hash != row.event_hash:
+                raise AuditBroken(f"event {seq} is not the one that checkpoint {seq} was signed over")
+            try:
+                verify(public, checkpoint_digest(seq, row.hash), row.signature)
+            except SignatureInvalid:
+                raise AuditBroken(f"the signature of checkpoint {seq} does not verify") from None
     return seq
 
 

@@ -7,7 +7,7 @@ from hsm.ports import KeyLabel, Signer
 from personalization.audit import sequence_events, sign_checkpoint
 from personalization.courier import send_messages
 from personalization.intake import Intake
-from personalization.sources.port import DocumentSystem, SourceUnavailable
+from personalization.sources.port import DocumentSystem, SourceError, SourceUnavailable
 from personalization.store.database import Database
 
 CHECKPOINT_EVERY = timedelta(seconds=5)
@@ -36,17 +36,19 @@ class Clerk:
         self._next_checkpoint = clock() + CHECKPOINT_EVERY
 
     def run_once(self) -> int:
-        """One round; how much was moved (0: nothing to do now)."""
-        moved = 0
+        """One round; how much was moved (0: nothing to do now). Raises `SourceError`, after all else was done."""
+        moved, trouble = 0, None
         try:
             moved += self._intake.pull_cancellations(self._clock())
             moved += self._intake.pull(self._clock())
-        except SourceUnavailable:
-            pass  # away for now: what is queued here goes on, and the next round asks again
+        except SourceError as error:
+            trouble = error  # what is queued here goes on, and the next round asks again
         moved += send_messages(self._database, self._source, self._source_name, self._clock())
         moved += sequence_events(self._database)
         if self._clock() >= self._next_checkpoint:
             self.checkpoint()
+        if trouble is not None and not isinstance(trouble, SourceUnavailable):
+            raise trouble  # more than being away: to be seen in the log
         return moved
 
     def checkpoint(self) -> None:

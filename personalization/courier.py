@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from personalization.audit import Event, record_events
 from personalization.records import Failure
-from personalization.sources.port import DocumentSystem, SourceRefused, SourceUnavailable
+from personalization.sources.port import DocumentSystem, SourceMalformed, SourceRefused, SourceUnavailable
 from personalization.store.database import Database
 from personalization.store.tables import source_message
 
@@ -28,13 +29,15 @@ def send_messages(database: Database, source: DocumentSystem, source_name: str, 
             .limit(BATCH)
         ).all()
     sent: list[int] = []
-    refused: list[int] = []
+    refused: dict[int, Event] = {}
     for row in rows:
+        body = json.loads(row.body)
         try:
-            _send(source, row.kind, json.loads(row.body))
+            _send(source, row.kind, body)
         except SourceRefused:
-            refused.append(row.id)
-        except SourceUnavailable:
+            detail = (("message", row.kind),)
+            refused[row.id] = Event("message.refused", now, "courier", body["record_id"], detail=detail)
+        except (SourceUnavailable, SourceMalformed):
             break
         else:
             sent.append(row.id)
@@ -44,6 +47,7 @@ def send_messages(database: Database, source: DocumentSystem, source_name: str, 
             connection.execute(
                 update(source_message).where(source_message.c.id.in_(refused)).values(refused="refused-by-source")
             )
+            record_events(connection, *refused.values())
     return len(sent)
 
 

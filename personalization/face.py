@@ -42,7 +42,7 @@ BASELINE = 0.8  # type sizes below the top of a box
 SPECIMEN_DEGREES = 18
 INK = "#1B1B1F"  # where an item names no colour
 GHOST_ALPHA, SPECIMEN_ALPHA = 0.28, 0.30
-PRINTED_PIXELS_PER_MM = 600 / 25.4
+PRINTED_PIXELS = (720, 960)  # more than a 600-dpi printer shows of the largest portrait
 
 _PATTERNS: Mapping[str, Callable[[float, float], tuple[PDFPathObject, ...]]] = {"waves": waves, "rosette": rosette}
 
@@ -109,6 +109,7 @@ class _Drawing:
         self._page_height = page_height
         self._content = content
         self._fonts = fonts
+        self._portrait_picture: ImageReader | None = None
         self._forms: dict[tuple[str, float, float, float, str], str] = {}
         self._kinds: Mapping[str, Callable[[ArtItem], None]] = {
             "text": lambda item: self._text(item, item.source),
@@ -171,15 +172,15 @@ class _Drawing:
         self._canvas.drawString(item.x_mm * mm, self._top(item) - BASELINE * item.size_pt, line)
 
     def _portrait(self, item: ArtItem) -> None:
-        portrait = self._content.portrait
-        opened = _opened(portrait.data, _name(item))
-        # JPEG goes into the document as it came; the PDF writer cannot embed JPEG 2000, so its pixels go in.
-        reader = ImageReader(
-            BytesIO(portrait.data) if portrait.media_type == "image/jpeg" else _printable(opened, item)
-        )
+        if self._portrait_picture is None:
+            portrait = self._content.portrait
+            opened = _opened(portrait.data, _name(item))
+            # JPEG goes into the document as it came; the PDF writer cannot embed JPEG 2000, so its pixels go in.
+            as_is = portrait.media_type == "image/jpeg"
+            self._portrait_picture = ImageReader(BytesIO(portrait.data) if as_is else _printable(opened))
         if item.source == "ghost":
             self._canvas.setFillAlpha(GHOST_ALPHA)
-        self._place(reader, opened.size, item)
+        self._place(self._portrait_picture, self._portrait_picture.getSize(), item)
 
     def _signature(self, item: ArtItem) -> None:
         if self._content.signature is None:
@@ -238,11 +239,9 @@ def _printed(field: str, value: str) -> str:
     return value
 
 
-def _printable(picture: Image.Image, item: ArtItem) -> Image.Image:
-    """The pixels that a 600-dpi printer can show, and no more."""
-    most = round(item.width_mm * PRINTED_PIXELS_PER_MM), round(item.height_mm * PRINTED_PIXELS_PER_MM)
+def _printable(picture: Image.Image) -> Image.Image:
     rgb = picture.convert("RGB")
-    rgb.thumbnail(most, Image.Resampling.LANCZOS)
+    rgb.thumbnail(PRINTED_PIXELS, Image.Resampling.LANCZOS)
     return rgb
 
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from reportlab.pdfgen.pathobject import PDFPathObject
 
 CURVES = 22
-POINTS_PER_CURVE = 72
+POINTS_PER_CURVE = 44
 ROSETTE_PETALS = (7, 11, 13)
 ROSETTE_TURNS = 4
-POINTS_PER_PETAL = 12
+POINTS_PER_PETAL = 8
 
 
 @lru_cache(maxsize=32)

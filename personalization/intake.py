@@ -3,20 +3,29 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from card_profiles.model import CardProfile
 from personalization.audit import Event, record_events
+from personalization.errors import Halt
 from personalization.flow import AcceptedJob, JobId, JobRef, Priority
 from personalization.records import CheckedRecord, Failure, Places, check_record, record_from_bytes, record_to_bytes
-from personalization.sources.port import DocumentSystem, Page
+from personalization.sources.port import DocumentSystem, Page, SourceRefused
 from personalization.store.database import Database
 from personalization.store.jobs import NewJob, enqueue
 from personalization.store.sealing import RecordRef, Vault
-from personalization.store.tables import number_range, order, received_record, source_cursor, source_message
+from personalization.store.tables import (
+    number_range,
+    order,
+    received_record,
+    source_cursor,
+    source_message,
+    withdrawal,
+)
 from personalization.withdrawal import withdraw_jobs
 
 PAGE_RECORDS = 50
@@ -29,8 +38,11 @@ LAST_NUMBER = 9_999_999
 BIGGEST_STORED_INTEGER = 2**31 - 1
 
 
-class NumbersExhausted(Exception):
+class NumbersExhausted(Halt):
     """A document number range is used up: the centre must be given a new one."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("numbers-exhausted", sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,8 @@ class Intake:
                 select(source_cursor.c.records_after).where(source_cursor.c.source == self._source_name)
             ).scalar_one_or_none()
         page = self._source.approved_records(after, PAGE_RECORDS)
+        if not page.records and page.next == after:
+            return 0
         delivered = tuple(self._check(page, now))
         self._vault.create_keys(
             RecordRef(item.checked.record_id, item.checked.revision)
@@ -76,11 +90,13 @@ class Intake:
             if isinstance(item.checked, CheckedRecord)
         )
         self._answer_nameless(delivered)
-        with self._database.begin() as connection:
-            for item in delivered:
-                self._take(connection, item, now)
-            self._move_cursor(connection, "records_after", page.next)
-        self._vault.forget()
+        try:
+            with self._database.begin() as connection:
+                for item in delivered:
+                    self._take(connection, item, now)
+                self._move_cursor(connection, "records_after", page.next)
+        finally:
+            self._vault.forget()
         return len(delivered)
 
     def pull_cancellations(self, now: datetime) -> int:
@@ -94,15 +110,18 @@ class Intake:
             return 0
         with self._database.begin() as connection:
             for cancellation in page.cancellations:
-                known = connection.execute(
-                    update(order)
-                    .where(order.c.record_id == cancellation.record_id, order.c.withdrawn_at.is_(None))
-                    .values(withdrawn_at=now)
-                ).rowcount
-                if known:
-                    withdraw_jobs(connection, cancellation.record_id, "withdrawn-at-source", now)
+                self._withdraw(connection, cancellation.record_id, now)
             self._move_cursor(connection, "cancellations_after", page.next)
         return len(page.cancellations)
+
+    def _withdraw(self, connection: Connection, record_id: str, now: datetime) -> None:
+        """The order of a record is withdrawn for good, also where the record comes only later."""
+        if not RECORD_ID.fullmatch(record_id) or _is_withdrawn(connection, record_id):
+            return
+        connection.execute(insert(withdrawal).values(record_id=record_id, withdrawn_at=now))
+        known = connection.execute(update(order).where(order.c.record_id == record_id).values(withdrawn_at=now))
+        if known.rowcount:
+            withdraw_jobs(connection, record_id, "withdrawn-at-source", now)
 
     def _check(self, page: Page, now: datetime) -> Iterator[Delivered]:
         positions: Sequence[int | None] = page.positions or (None,) * len(page.records)
@@ -118,7 +137,8 @@ class Intake:
                 and not RECORD_ID.fullmatch(record_id)
                 and not isinstance(item.checked, CheckedRecord)
             ):
-                self._source.send_receipt(record_id, revision, "rejected", item.checked)
+                with suppress(SourceRefused):  # then nobody is there to be told, and the page goes on
+                    self._source.send_receipt(record_id, revision, "rejected", item.checked)
 
     def _take(self, connection: Connection, item: Delivered, now: datetime) -> None:
         if (
@@ -135,8 +155,8 @@ class Intake:
             record_id: str | None = item.checked.record_id
             revision: int | None = item.checked.revision
         else:
-            failures = item.checked
             record_id, revision = _stored_identity(item.content)
+            failures = (*item.checked, *self._superseded(connection, record_id, revision))
         connection.execute(
             insert(received_record).values(
                 source=self._source_name,
@@ -161,16 +181,17 @@ class Intake:
             record_events(connection, Event("record.rejected", now, "intake", record_id, detail=(("rules", rules),)))
 
     def _accept(self, connection: Connection, record: CheckedRecord, now: datetime) -> tuple[Failure, ...]:
+        if _is_withdrawn(connection, record.record_id):
+            return (Failure("/record_id", "withdrawn", "The order of this record was withdrawn."),)
         known = connection.execute(select(order).where(order.c.record_id == record.record_id)).first()
-        if known is not None and record.revision < known.revision:
-            return (Failure("/revision", "superseded", "A higher revision of this record was delivered before."),)
         if known is not None and record.revision == known.revision:
             return ()  # delivered again: the same order
+        if superseded := self._superseded(connection, record.record_id, record.revision):
+            return superseded
         values = {
             "revision": record.revision,
             "document_type": record.document.type,
             "urgency": record.order.urgency,
-            "withdrawn_at": None,
         }
         if known is None:
             connection.execute(insert(order).values(record_id=record.record_id, **values))
@@ -190,12 +211,27 @@ class Intake:
             )
         return ()
 
+    def _superseded(self, connection: Connection, record_id: str | None, revision: int | None) -> tuple[Failure, ...]:
+        """A revision lower than one already seen, were that one refused, is too old to be made."""
+        if record_id is None or revision is None:
+            return ()
+        seen = connection.execute(
+            select(func.max(received_record.c.revision)).where(received_record.c.record_id == record_id)
+        ).scalar_one()
+        if seen is None or revision >= seen:
+            return ()
+        return (Failure("/revision", "superseded", "A higher revision of this record was delivered before."),)
+
     def _move_cursor(self, connection: Connection, column: str, value: str) -> None:
         changed = connection.execute(
             update(source_cursor).where(source_cursor.c.source == self._source_name).values({column: value})
         ).rowcount
         if changed == 0:
             connection.execute(insert(source_cursor).values({"source": self._source_name, column: value}))
+
+
+def _is_withdrawn(connection: Connection, record_id: str) -> bool:
+    return connection.execute(select(withdrawal).where(withdrawal.c.record_id == record_id)).first() is not None
 
 
 def record_owner(ref: RecordRef) -> str:

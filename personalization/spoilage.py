@@ -44,6 +44,9 @@ def spoil_and_remake(
     )
     enqueue(connection, remake, now)
     record_events(connection, Event("job.remade", now, station, ref.record_id, remake.id, detail=detail))
+    if remake.hold_reason is not None:
+        held = (("reason", remake.hold_reason),)
+        record_events(connection, Event("job.held", now, station, ref.record_id, remake.id, detail=held))
 
 
 def _priority(connection: Connection, ref: JobRef) -> Priority:

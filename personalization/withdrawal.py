@@ -10,14 +10,14 @@ from sqlalchemy import Connection, select, update
 from personalization.audit import Event, record_events
 from personalization.centre import stock
 from personalization.flow import ChipSerial, JobId, JobState
-from personalization.store.jobs import next_fence
 from personalization.store.tables import blank, card_key, certificate, job
 
 
 def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: datetime) -> int:
     """Cancel the record's jobs that are active or done; how many. A card in a station is spoiled by that station.
 
-    The owner of a claimed job finds its fence refused at its next write and drops the work.
+    The owner of a claimed job finds its next write refused and drops the work. The fence stays: taking a new one here,
+    job by job, would lock job and fence counter in the other order than `claim` does.
     """
     rows = connection.execute(
         select(job.c.id, job.c.state).where(
@@ -26,9 +26,7 @@ def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: date
     ).all()
     for row in rows:
         connection.execute(
-            update(job)
-            .where(job.c.id == row.id)
-            .values(state=JobState.CANCELLED, reason_code=reason, finished_at=now, fence=next_fence(connection))
+            update(job).where(job.c.id == row.id).values(state=JobState.CANCELLED, reason_code=reason, finished_at=now)
         )
         revoke_pair(connection, row.id, "cessationOfOperation", now)
         destroy_keys(connection, row.id, now)

@@ -62,7 +62,8 @@ def hold_ceremony(
     """Make what the plan names and write certificates, `authorities.json` and `evidence.json` to `directory`.
 
     Shared keys (storage, record, exchange, audit, masters) are made once for each token: a second ceremony finds them
-    and says so. Without `key_letter` missing masters stay missing. A finished ceremony answers its kept evidence.
+    and says so. Without `key_letter` missing masters stay missing until a later ceremony on the token
+    brings a letter. A finished ceremony answers its kept evidence.
     Raises `CeremonyRefused`, `LintRefused`, and what the token raises (`hsm.errors`).
     """
     kept = _kept_evidence(plan, directory)

@@ -17,7 +17,9 @@ INTENT_FILE = "ceremony.json"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """The file is there whole, on disk, or it is not there."""
+    """The file is there whole, on disk, or it is not there; one that says the same already is left alone."""
+    if path.exists() and path.read_bytes() == data:
+        return
     written = path.with_name(path.name + ".part")
     with written.open("wb") as file:
         file.write(data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from personalization.audit import Event, record_events
 from personalization.errors import Halt
@@ -16,6 +17,7 @@ from personalization.flow import Blank, ChipSerial, JobId, JobState
 from personalization.store.tables import blank, job, posting
 
 SUPPLIER, GOOD, SPOILED = "supplier", "good", "spoiled"
+RECEIVED, BOUND = "received", "bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,14 @@ def _work(stock_point: str) -> str:
 
 
 def _move(connection: Connection, movement: str, *, source: str, target: str, quantity: int, now: datetime) -> None:
-    connection.execute(
-        insert(posting),
-        [
-            {"movement": movement, "account": source, "quantity": -quantity, "posted_at": now},
-            {"movement": movement, "account": target, "quantity": quantity, "posted_at": now},
-        ],
-    )
+    sides = ((source, -quantity), (target, quantity))
+    try:
+        connection.execute(
+            insert(posting),
+            [{"movement": movement, "account": a, "quantity": q, "posted_at": now} for a, q in sides],
+        )
+    except IntegrityError:
+        raise Halt("movement-twice", f"the movement {movement} was posted before") from None
 
 
 def receive(
@@ -51,18 +54,20 @@ def receive(
 ) -> bool:
     """Enter a delivery of blanks at a stock point; False where it was entered before.
 
-    Raises `Halt` where a serial was delivered before.
+    Raises `Halt` where a serial was delivered before, twice in it, or none.
     """
     movement = f"receive/{delivery}"
     if connection.execute(select(posting.c.movement).where(posting.c.movement == movement)).first():
         return False
-    known = connection.execute(select(func.count()).where(blank.c.chip_serial.in_(serials))).scalar_one()
-    if known:
-        raise Halt("chip-serial-twice", f"delivery {delivery} brings {known} chip serials that were delivered before")
-    connection.execute(
-        insert(blank),
-        [{"chip_serial": s, "delivery": delivery, "stock_point": stock_point, "state": "received"} for s in serials],
-    )
+    if not serials:
+        raise Halt("delivery-empty", f"delivery {delivery} brings no blanks")
+    try:
+        connection.execute(
+            insert(blank),
+            [{"chip_serial": s, "delivery": delivery, "stock_point": stock_point, "state": RECEIVED} for s in serials],
+        )
+    except IntegrityError:
+        raise Halt("chip-serial-twice", f"delivery {delivery} brings a chip serial a second time") from None
     _move(connection, movement, source=SUPPLIER, target=_hopper(stock_point), quantity=len(serials), now=now)
     record_events(
         connection,
@@ -76,15 +81,15 @@ def bind(connection: Connection, told: Blank, job_id: JobId, stock_point: str, n
     row = connection.execute(select(blank).where(blank.c.chip_serial == told.chip_serial)).first()
     if row is None:
         raise Halt("blank-unknown", f"station {stock_point}: the blank in position was never delivered")
-    if row.state == "bound" and row.job_id == job_id:
+    if row.state == BOUND and row.job_id == job_id:
         return
-    if row.state != "received":
+    if row.state != RECEIVED:
         raise Halt("blank-used", f"station {stock_point}: the blank in position is {row.state}, not free")
     connection.execute(
         update(blank)
         .where(blank.c.chip_serial == told.chip_serial)
         .values(
-            state="bound",
+            state=BOUND,
             job_id=job_id,
             atr=told.atr.hex().upper(),
             cplc=told.cplc.hex().upper(),
@@ -129,23 +134,34 @@ def job_was_withdrawn(connection: Connection, chip_serial: ChipSerial) -> bool:
 
 
 def settle(connection: Connection, chip_serial: ChipSerial, stock_point: str, *, good: bool, now: datetime) -> None:
-    """A bound blank ends as a good card or as spoiled."""
+    """A bound blank ends as a good card or as spoiled. Raises `Halt` where it is not bound."""
     account = GOOD if good else SPOILED
-    connection.execute(update(blank).where(blank.c.chip_serial == chip_serial).values(state=account))
+    _change(connection, chip_serial, BOUND, account)
     _move(connection, f"{account}/{chip_serial}", source=_work(stock_point), target=account, quantity=1, now=now)
 
 
 def withdraw_good(connection: Connection, chip_serial: ChipSerial, now: datetime) -> None:
-    """A good card whose order was withdrawn before handover counts as spoiled; people take it from its tray."""
-    connection.execute(update(blank).where(blank.c.chip_serial == chip_serial).values(state="spoiled"))
+    """A good card whose order was withdrawn before handover counts as spoiled; people take it from its tray.
+
+    Raises `Halt` where it is no good card.
+    """
+    _change(connection, chip_serial, GOOD, SPOILED)
     _move(connection, f"withdraw/{chip_serial}", source=GOOD, target=SPOILED, quantity=1, now=now)
 
 
 def spoil_unbound(connection: Connection, chip_serial: ChipSerial, now: datetime) -> None:
-    """A delivered blank that no job touched is found unusable."""
-    row = connection.execute(select(blank).where(blank.c.chip_serial == chip_serial)).one()
-    connection.execute(update(blank).where(blank.c.chip_serial == chip_serial).values(state="spoiled"))
-    _move(connection, f"spoiled/{chip_serial}", source=_hopper(row.stock_point), target=SPOILED, quantity=1, now=now)
+    """A delivered blank that no job touched is found unusable. Raises `Halt` where it is not free."""
+    _change(connection, chip_serial, RECEIVED, SPOILED)
+    point = connection.execute(select(blank.c.stock_point).where(blank.c.chip_serial == chip_serial)).scalar_one()
+    _move(connection, f"spoiled/{chip_serial}", source=_hopper(point), target=SPOILED, quantity=1, now=now)
+
+
+def _change(connection: Connection, chip_serial: ChipSerial, before: str, after: str) -> None:
+    changed = connection.execute(
+        update(blank).where(blank.c.chip_serial == chip_serial, blank.c.state == before).values(state=after)
+    ).rowcount
+    if changed != 1:
+        raise Halt(f"blank-not-{before}", f"blank {chip_serial} is not {before}, so it cannot become {after}")
 
 
 def left_at(connection: Connection, stock_points: Iterable[str]) -> int:

@@ -15,7 +15,15 @@ from datetime import datetime
 from itertools import pairwise
 
 from personalization.inspection.programs import Bench, Run
-from personalization.inspection.steps import CardSignature, Check, InspectionFailed, JudgeReport, Stopwatch, run_steps
+from personalization.inspection.steps import (
+    CardSignature,
+    Check,
+    InspectionFailed,
+    JudgeReport,
+    NotApplicable,
+    Stopwatch,
+    run_steps,
+)
 
 _SIGNATURE_OK = b"Signature Verified Successfully"
 _LINE = re.compile(
@@ -119,6 +127,8 @@ def _start_signature(bench: Bench, certificate: bytes, made: CardSignature) -> R
 
 
 def _check_signatures(runs: Mapping[str, Run], certificates: Mapping[str, bytes]) -> str:
+    if not runs:
+        raise NotApplicable("The card was not asked for signatures.")
     if missing := sorted(certificates.keys() - runs.keys()):
         raise InspectionFailed(f"The card made no signature with the key of slot {', '.join(missing)}.")
     for slot, run in runs.items():

@@ -18,7 +18,7 @@ PORTRAIT_WIDTH_PX = range(240, 1600 + 1)
 PORTRAIT_HEIGHT_PX = range(320, 2100 + 1)
 MAXIMUM_PORTRAIT_PIXELS = 1600 * 2100
 MAXIMUM_PIXELS = 8_000_000
-"""Of any other picture: two hands' worth of a fingerprint at 500 dpi, or a signature as large as a page."""
+"""Of any other picture: more than a scan of a finger or a signature needs, little enough to decode at once."""
 FINGERPRINT_DPI = 500
 
 

@@ -1,4 +1,4 @@
-"""A document information system over HTTP, as `README` of the wire has it; one connection, kept open.
+"""A document information system over HTTP: four calls, JSON both ways, one connection that is kept open.
 
 `positions` (the number of each record at the source) beside `records` is optional.
 """

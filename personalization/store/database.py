@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pg8000.dbapi as pg8000
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from personalization.errors import StoreUnavailable
 from personalization.store.tables import key_metadata
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+INTEGRITY_STATES = ("23",)
+AWAY_STATES = ("08", "40", "53", "55P03", "57P", "58")
+"""PostgreSQL's SQLSTATEs (appendix A): connection lost, deadlock, resources short, lock not had, shut down, I/O."""
 
 
 class Database:
@@ -27,6 +31,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
+        else:
+            event.listen(self.engine, "handle_error", _name_driver_error)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -36,16 +42,13 @@ class Database:
                 yield connection
         except OperationalError as error:
             raise StoreUnavailable("the database does not answer or is locked") from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreUnavailable("the connection to the database was lost") from error
-            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A snapshot for reading alone; it takes no write lock. Raises `StoreUnavailable`."""
+        options = {"reading": True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         try:
-            with self.engine.connect().execution_options(reading=True) as connection:
+            with self.engine.connect().execution_options(**options) as connection:
                 yield connection
         except OperationalError as error:
             raise StoreUnavailable("the database does not answer or is locked") from error
@@ -56,6 +59,15 @@ class Database:
             return datetime.now(UTC)
         instant: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return instant.astimezone(UTC)
+
+    def sweep(self) -> None:
+        """Write SQLite's log back and empty it: what was erased must not linger there. Raises `StoreUnavailable`."""
+        if not self.is_sqlite:
+            return
+        with self.engine.connect() as connection:
+            busy = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreUnavailable("another process reads the database; its log could not be emptied")
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -76,6 +88,20 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 def _begin_immediate(connection: Connection) -> None:
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _name_driver_error(context: ExceptionContext) -> DBAPIError | None:
+    """pg8000 raises one class for all the server says; PEP 249's classes of it, without details that quote rows."""
+    original = context.original_exception
+    if isinstance(original, pg8000.InterfaceError):
+        return OperationalError(context.statement, None, original, hide_parameters=True)
+    if not (isinstance(original, pg8000.DatabaseError) and original.args and isinstance(original.args[0], dict)):
+        return None
+    state = original.args[0].get("C", "")
+    kind = IntegrityError if state.startswith(INTEGRITY_STATES) else OperationalError
+    if kind is OperationalError and not state.startswith(AWAY_STATES):
+        return None
+    return kind(context.statement, None, pg8000.DatabaseError(f"SQLSTATE {state}"), hide_parameters=True)
 
 
 def upgrade(url: str) -> None:

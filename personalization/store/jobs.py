@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from card_profiles.model import ProfileId
@@ -56,10 +57,13 @@ def enqueue(connection: Connection, new: NewJob, now: datetime) -> None:
 
 def next_fence(connection: Connection) -> int:
     """A fence higher than every one given out before, to whatever job: terminals compare fences across jobs."""
-    changed = connection.execute(update(fence_counter).values(last=fence_counter.c.last + 1)).rowcount
-    if changed == 0:
-        connection.execute(insert(fence_counter).values(id=1, last=1))
-    fence: int = connection.execute(select(fence_counter.c.last)).scalar_one()
+    raised = update(fence_counter).values(last=fence_counter.c.last + 1).returning(fence_counter.c.last)
+    fence: int | None = connection.execute(raised).scalar_one_or_none()
+    if fence is None:
+        # The very first; two that are first at once must not both have it.
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(fence_counter).values(id=1, last=0).on_conflict_do_nothing())
+        fence = int(connection.execute(raised).scalar_one())
     return fence
 
 
@@ -69,7 +73,7 @@ def claim(
     """Take up to `limit` jobs of a stage: ready ones, due retries, and claims whose lease is over.
 
     A physical stage is never taken over by lease: a frozen hand may still hold the card, so only the same station
-    (by name) takes its own work back.
+    (by name) takes its own work back. Raises `FencedOut` where the station has another card in hand.
     """
     free = or_(
         and_(job.c.state.in_((JobState.READY, JobState.RETRY)), job.c.run_after <= now),
@@ -83,18 +87,12 @@ def claim(
     ids = connection.execute(query).scalars().all()
     if not ids:
         return ()
-    connection.execute(
-        update(job)
-        .where(job.c.id.in_(ids))
-        .values(
-            state=JobState.CLAIMED,
-            owner=owner,
-            station=station,
-            fence=next_fence(connection),
-            lease_until=now + LEASE,
-            attempts=job.c.attempts + 1,
-        )
-    )
+    taken = update(job).where(job.c.id.in_(ids))
+    taken = taken.values(state=JobState.CLAIMED, owner=owner, station=station, fence=next_fence(connection))
+    try:
+        connection.execute(taken.values(lease_until=now + LEASE, attempts=job.c.attempts + 1))
+    except IntegrityError:
+        raise FencedOut(f"station {station} has another card in hand") from None
     rows = connection.execute(select(job).where(job.c.id.in_(ids)).order_by(job.c.priority, job.c.created_at, job.c.id))
     return tuple(_ref(row) for row in rows)
 
@@ -215,11 +213,11 @@ def set_aside(
 
 
 def retake(connection: Connection, ref: JobRef, owner: str, now: datetime) -> JobRef:
-    """The same station takes its own work back under a new fence."""
+    """The same station takes its own work back under a new fence. Raises `FencedOut` where it is no longer its own."""
     fence = next_fence(connection)
     connection.execute(
         update(job)
-        .where(job.c.id == ref.id, job.c.fence == ref.fence)
+        .where(job.c.id == ref.id, job.c.fence == ref.fence, job.c.state.in_((JobState.CLAIMED, JobState.RETRY)))
         .values(state=JobState.CLAIMED, owner=owner, fence=fence, lease_until=now + LEASE)
     )
     row = connection.execute(select(job).where(job.c.id == ref.id)).one()

@@ -83,12 +83,15 @@ class Vault:
                 opened[row.kind] = self._cipher(record).decrypt(
                     nonce, ciphertext, _bound_to(record, owner_id, row.kind)
                 )
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
                 raise SealBroken(f"the sealed {row.kind} of {owner_id} does not open") from None
         return opened
 
     def erase(self, record: RecordRef) -> None:
-        """Erase the data key: from now on nothing sealed under it can be opened by anybody."""
+        """Erase the data key: from now on nothing sealed under it can be opened by anybody.
+
+        Raises `StoreUnavailable` where a trace may be left in the key store's log: erase again.
+        """
         self._ciphers.pop(record, None)
         with self._key_store.begin() as connection:
             connection.execute(
@@ -96,10 +99,11 @@ class Vault:
                 .where(data_key.c.record_id == record.record_id, data_key.c.revision == record.revision)
                 .values(wrapped=None, erased_at=self._key_store.now(connection))
             )
+        self._key_store.sweep()
 
     def _cipher(self, record: RecordRef) -> AESGCM:
         if record not in self._ciphers:
-            with self._key_store.begin() as connection:
+            with self._key_store.reading() as connection:
                 wrapped = connection.execute(
                     select(data_key.c.wrapped).where(
                         data_key.c.record_id == record.record_id, data_key.c.revision == record.revision

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     DateTime,
@@ -54,6 +55,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 ACTIVE = "state IN ('ready', 'claimed', 'held', 'retry', 'unclear')"
+IN_HAND = "state = 'claimed' AND stage IN ('encode', 'print', 'inspect')"
 
 # --- intake -------------------------------------------------------------------------------------------------------
 source_cursor = Table(
@@ -69,7 +71,11 @@ received_record = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("source", String(20), nullable=False),
-    Column("position", Integer, comment="place in the source's order, where the source tells it"),
+    Column(
+        "position",
+        BigInteger().with_variant(Integer, "sqlite"),
+        comment="place in the source's order, where the source tells it",
+    ),
     Column("record_id", String(40)),
     Column("revision", Integer),
     Column("outcome", String(10), nullable=False),
@@ -108,6 +114,13 @@ order = Table(
     Column("document_type", String(40), nullable=False),
     Column("urgency", String(10), nullable=False),
     Column("withdrawn_at", UtcTime),
+)
+
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("record_id", String(40), primary_key=True, comment="also of a record that has not come (yet)"),
+    Column("withdrawn_at", UtcTime, nullable=False),
 )
 
 job = Table(
@@ -150,6 +163,14 @@ Index(
     job.c.created_at,
     sqlite_where=text("state IN ('ready', 'retry', 'claimed')"),
     postgresql_where=text("state IN ('ready', 'retry', 'claimed')"),
+)
+
+Index(
+    "ix_job_one_in_hand_per_station",
+    job.c.station,
+    unique=True,
+    sqlite_where=text(IN_HAND),
+    postgresql_where=text(IN_HAND),
 )
 
 job_step = Table(

@@ -8,6 +8,7 @@ from pki.findings import Rule
 from pki.lint import extension_values as values
 from pki.lint.linted import Linted
 from pki.object_identifiers import PRINTABLE_ATTRIBUTES
+from pki.profile import ISSUER_KEY_ID
 
 _LAST_UTC_TIME = 2049
 
@@ -142,6 +143,19 @@ def issuer_may_sign(linted: Linted) -> str | None:
     return None
 
 
+def addresses(linted: Linted) -> str | None:
+    """Revocation lists, the issuer's certificate, OCSP and disclosure statements where the profile says they are."""
+    profile, key_id = linted.profile, linted.issuer.key_identifier() or b""
+    information = profile.authority_information
+    wanted = [*profile.crl]
+    wanted += [*information.ca_issuers, *information.ocsp] if information is not None else []
+    crl, access = linted.value(oids.CRL_DISTRIBUTION_POINTS), linted.value(oids.AUTHORITY_INFORMATION)
+    found = [] if crl is None else [*values.distribution_points(crl)]
+    found += [] if access is None else [address for _, address in values.accesses(access)]
+    right = found == [url.replace(ISSUER_KEY_ID, key_id.hex()) for url in wanted]
+    return None if right else "an address is not the profile's"
+
+
 def subject_attributes(linted: Linted) -> str | None:
     """The profile's attributes, each once, in the profile's order."""
     found = [attribute.name for attribute in linted.attributes]
@@ -189,6 +203,7 @@ BASIC_RULES = (
     Rule("parameters-form", "RFC 5480 §2.1.1; ICAO 9303-12 §4.1.6", parameters_form),
     Rule("key-usage", "RFC 5280 §4.2.1.3; EN 319 412-2 NAT-4.3.2-1", key_usage),
     Rule("issuer-may-sign", "RFC 5280 §6.1.4 (k), (n)", issuer_may_sign),
+    Rule("addresses", "the certificate profile", addresses),
     Rule("subject-attributes", "RFC 5280 §4.1.2.6; EN 319 412-2 NAT-4.2.4-3", subject_attributes),
     Rule("attribute-types", "RFC 5280 §4.1.2.4, appendix A.1", attribute_types),
     Rule("country", "ISO 3166-1; RFC 5280 appendix A.1; ICAO 9303-12 §7.1", country),

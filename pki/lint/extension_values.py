@@ -40,7 +40,10 @@ def purposes(value: bytes) -> tuple[str, ...]:
 @_REMEMBERED
 def key_usage(value: bytes) -> frozenset[int]:
     """Bits of KeyUsage that are set."""
-    return der.read_named_bits(der.parse(value))
+    bits = der.read_named_bits(der.parse(value))
+    if der.named_bits(bits) != value:
+        raise DerError("a list of named bits ends in zeros")  # X.690 §11.2.2
+    return bits
 
 
 @_REMEMBERED

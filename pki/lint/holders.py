@@ -32,14 +32,17 @@ def pseudonym_alone(linted: Linted) -> str | None:
 
 def one_script(linted: Linted) -> str | None:
     """Surname, given names and common name are in one script."""
-    letters = {character for name in _PERSONAL for character in linted.text(name) or "" if character.isalpha()}
-    scripts = {_script(letter) for letter in letters}
+    characters = {character for name in _PERSONAL for character in linted.text(name) or ""}
+    scripts = {_script(character) for character in characters} - {None}
     return "the names are in more than one script" if len(scripts) > 1 else None
 
 
 @lru_cache(maxsize=1024)
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "unknown").split()[0]  # Unicode names letters by their script first
+def _script(character: str) -> str | None:
+    """Unicode names letters by their script first; modifier letters (the apostrophe U+02BC) go with any script."""
+    if unicodedata.category(character) not in ("Lu", "Ll", "Lt", "Lo"):
+        return None
+    return unicodedata.name(character, "unknown").split()[0]
 
 
 def names_composed(linted: Linted) -> str | None:
@@ -50,7 +53,7 @@ def names_composed(linted: Linted) -> str | None:
             continue
         if not unicodedata.is_normalized("NFC", text):
             return f"subject attribute {name} is not NFC"
-        if text != " ".join(text.split(" ")).strip() or "  " in text or not text.isprintable():
+        if text != text.strip() or "  " in text or not text.isprintable():
             return f"subject attribute {name} has spaces or control characters that do not show"
     return None
 

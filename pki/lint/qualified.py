@@ -149,6 +149,15 @@ def disclosure(linted: Linted) -> str | None:
     return None
 
 
+def disclosure_of_profile(linted: Linted) -> str | None:
+    """The profile's places in the profile's order."""
+    found = [information for oid, information in _statements(linted) if oid == oids.QC_PDS and information is not None]
+    places = [place for information in found for place in values.disclosure(information)]
+    qualified = linted.profile.qualified
+    wanted = [(item.url, item.language) for item in qualified.disclosure] if qualified is not None else []
+    return None if places == wanted else "the disclosure statements are not the profile's"
+
+
 def no_legislation(linted: Linted) -> str | None:
     """Inside the Union, no list of countries."""
     return "QcCClegislation is there" if any(oid == oids.QC_LEGISLATION for oid, _ in _statements(linted)) else None
@@ -176,6 +185,7 @@ QUALIFIED_RULES = (
     Rule("qscd-with-policy", "EN 319 411-2 §5.3; EN 319 412-5 §4.2.2", qscd_with_policy),
     Rule("type-electronic-signature", "EN 319 412-5 §4.2.3", type_electronic_signature),
     Rule("disclosure", "EN 319 412-5 §4.3.4", disclosure),
+    Rule("disclosure-of-profile", "the certificate profile", disclosure_of_profile),
     Rule("no-legislation", "EN 319 412-5 QCS-5-01", no_legislation),
     Rule("retention-period", "EN 319 412-5 §4.3.3", retention_period),
 )

@@ -141,3 +141,9 @@ def test_no_warning_of_a_decoder_gets_out() -> None:
         exif_of_nonsense = jpeg(250, 330, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
         with contextlib.suppress(PictureDamaged):
             read(exif_of_nonsense, "image/jpeg")
+
+
+def test_a_quantization_table_of_nothing_is_refused() -> None:
+    place = WSQ.index(b"\xff\xa5") + 4 + 3
+    with pytest.raises(PictureDamaged, match="quantization"):
+        read_wsq(WSQ[:place] + b"\xff" + WSQ[place + 1 :], PIXELS)

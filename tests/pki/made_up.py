@@ -30,6 +30,7 @@ EXTREME_SUBJECTS = (
     subject(surname="O’NEILL-D'ARC", given_names="JEAN-LUC ANNE-MARIE"),
     subject(surname="Müller-Łódź ÆØÅ", given_names="ẞẽñ Œuvre"),
     subject(surname="S\u0323\u030cA", given_names="Le\u0304na"),  # decomposed in, composed out
+    subject(surname="SOLOV\u02bcJOV", given_names="ANNA"),
     subject(surname="A, O=B+CN=C\\#", given_names='"<>;'),
 )
 

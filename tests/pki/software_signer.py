@@ -70,7 +70,7 @@ class SoftwareCeremony:
     after_effect: bool = False
     serials_drawn: int = 0
 
-    def _effect(self, effect: Callable[[], None]) -> None:
+    def _effect(self, effect: Callable[[], object]) -> None:
         """Killed before the effect, or after it and before the caller hears of it."""
         if self.budget is not None:
             self.budget -= 1
@@ -92,7 +92,7 @@ class SoftwareCeremony:
 
     def make_signing_key(self, label: KeyLabel, curve: Curve) -> PublicKey:
         self._free(label)
-        self._effect(lambda: self.keys.make(label, curve) and None)
+        self._effect(lambda: self.keys.make(label, curve))
         return self.keys.public_key(label)
 
     def make_storage_key(self) -> None:

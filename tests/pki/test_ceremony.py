@@ -149,12 +149,12 @@ def test_a_ceremony_killed_at_any_effect_goes_on(
     write = Path.replace
 
     def replace(path: Path, target: Path) -> None:
-        ceremony._effect(lambda: write(path, target) and None)
+        ceremony._effect(lambda: write(path, target))
 
     monkeypatch.setattr(Path, "replace", replace)
     deaths = 0
     while True:
-        ceremony.budget = 0 if after_effect else 1  # one more effect each time
+        ceremony.budget = 0 if after_effect else 1  # one effect each time, its answer lost or not
         try:
             hold(ceremony, tmp_path)
             break
@@ -162,7 +162,6 @@ def test_a_ceremony_killed_at_any_effect_goes_on(
             deaths += 1
             assert deaths < 100
     assert deaths > 20
-    assert ceremony.serials_drawn == 4 if after_effect else ceremony.serials_drawn >= 4
     authorities = load_authorities(tmp_path)
     serials = {read_certificate(getattr(authorities, field).certificate).serial for field in CERTIFICATE_FILES}
     assert len(serials) == 4

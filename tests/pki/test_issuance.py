@@ -122,7 +122,7 @@ def test_a_signature_by_another_key_halts(centre: Centre, pair: Pair) -> None:
 @pytest.mark.parametrize("signature", [b"", b"\x30\x06\x02\x01\x01\x02\x01\x01", bytes(96)])
 def test_what_is_no_signature_halts(signature: bytes, centre: Centre, pair: Pair) -> None:
     class Broken(SoftwareSigner):
-        def sign(self, label: KeyLabel, digest: bytes) -> bytes:
+        def sign(self, *_: KeyLabel | bytes) -> bytes:
             return signature
 
     with pytest.raises(SignatureMismatch):

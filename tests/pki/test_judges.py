@@ -23,7 +23,9 @@ def test_pkilint_finds_nothing_in_certificates_of_extreme_subjects(
     pair = issue(holder)
     for slot, type_name in CERTIFICATE_TYPES.items():
         assert etsi_findings(type_name, pair.certificates[slot]) == []
-        assert chain_findings(centre.issuing.certificate, pair.certificates[slot]) == []
+        # The chain linter knows RFC 5280's 64 characters alone; EN 319 412-2 §4.2.4 lets names be longer
+        too_long = ["itu.invalid_asn1_syntax"] if len(holder.common_name) > 64 else []
+        assert chain_findings(centre.issuing.certificate, pair.certificates[slot]) == too_long
 
 
 def test_pkilint_does_judge(pair: Pair, centre: Centre) -> None:

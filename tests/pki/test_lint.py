@@ -84,7 +84,7 @@ COMPLIANCE = statement(oids.QC_COMPLIANCE)
 SSCD = statement(oids.QC_SSCD)
 ESIGN = statement(oids.QC_TYPE, der.sequence(der.oid(oids.QC_TYPES["esign"])))
 ESEAL = statement(oids.QC_TYPE, der.sequence(der.oid("0.4.0.1862.1.6.2")))
-PDS = disclosure(("en", "https://a.example.org/en"), ("lv", "https://a.example.org/lv"))
+PDS = disclosure(("en", "https://pki.eid.example.org/pds/en.pdf"), ("lv", "https://pki.eid.example.org/pds/lv.pdf"))
 
 
 def statements(*items: bytes) -> Change:
@@ -162,10 +162,12 @@ BAD: list[tuple[str, str, Change]] = [
     ("curve", "auth", lambda tbs: altered(tbs, key=P521)),
     ("parameters-form", "sign", lambda tbs: altered(tbs, key=EXPLICIT)),
     ("key-usage", "sign", set_value(oids.KEY_USAGE, der.named_bits([0, 1]))),
+    ("key-usage", "sign", set_value(oids.KEY_USAGE, der.bit_string(b"\x40"))),  # the right bit, zeros after it
     ("subject-attributes", "sign", in_subject(*GOOD_SUBJECT, COMMON)),
     ("subject-attributes", "sign", in_subject(COUNTRY, SURNAME, GIVEN, NUMBER)),
     ("attribute-types", "sign", instead((A["serialNumber"], der.utf8("PNOLV-320000-00017")))),
     ("country", "sign", instead((A["C"], der.printable("lv")))),
+    ("addresses", "auth", set_value(oids.CRL_DISTRIBUTION_POINTS, crl("http://a.example.org/c.crl"))),
     # names
     ("names-present", "sign", in_subject(COUNTRY, NUMBER, COMMON)),
     ("one-script", "sign", instead((A["surname"], der.utf8("КАЛНИНЯ")))),
@@ -190,6 +192,11 @@ BAD: list[tuple[str, str, Change]] = [
     ("qscd-with-policy", "sign", statements(SEMANTICS, COMPLIANCE, ESIGN, PDS)),
     ("type-electronic-signature", "sign", statements(SEMANTICS, COMPLIANCE, SSCD, ESEAL, PDS)),
     ("disclosure", "sign", statements(SEMANTICS, COMPLIANCE, SSCD, ESIGN, disclosure(("en", "http://a/")))),
+    (
+        "disclosure-of-profile",
+        "sign",
+        statements(SEMANTICS, COMPLIANCE, SSCD, ESIGN, disclosure(("en", "https://a.example.org/"))),
+    ),
     (
         "no-legislation",
         "sign",
@@ -234,6 +241,14 @@ def test_messages_quote_no_value_of_the_holder(pair: Pair, centre: Centre) -> No
 @pytest.mark.parametrize("data", [b"", b"\x30\x00", b"\x30\x80\x00\x00", b"\x30\x03\x02\x01\x05"])
 def test_octets_that_cannot_be_read_are_one_finding(data: bytes, centre: Centre) -> None:
     assert [finding.rule for finding in lint_tbs(PROFILES["sign"], data, centre.issuing.certificate)] == ["der"]
+
+
+def test_no_damaged_octet_makes_the_linter_fail(pair: Pair, centre: Centre) -> None:
+    good = pair.tbs["sign"]
+    for place in range(0, len(good), 3):
+        for mask in (0x01, 0x80):
+            damaged = good[:place] + bytes([good[place] ^ mask]) + good[place + 1 :]
+            lint_tbs(PROFILES["sign"], damaged, centre.issuing.certificate)
 
 
 def test_critical_false_written_out_is_not_der(pair: Pair, centre: Centre) -> None:

@@ -177,11 +177,24 @@ def test_step_1_structure(ef_sod: bytes, centre: Centre) -> None:
     assert refused_at(ef_sod, centre.authorities, csca=b"\x30\x00") == "1-structure"
 
 
+def test_no_damaged_octet_is_accepted_or_fails(ef_sod: bytes, centre: Centre) -> None:
+    for place in range(0, len(ef_sod), 7):
+        damaged = ef_sod[:place] + bytes([ef_sod[place] ^ 0x41]) + ef_sod[place + 1 :]
+        assert refused_at(damaged, centre.authorities)
+
+
 def test_step_1_refuses_a_digest_algorithm_with_null(ef_sod: bytes, centre: Centre) -> None:
     info = signed_data(ef_sod)
     info["digest_algorithms"][0]["parameters"] = core.Null()
     whole = cms.ContentInfo({"content_type": "signed_data", "content": info}).dump(force=True)
     assert refused_at(der.encode(0x77, whole), centre.authorities) == "1-structure"
+
+
+def test_step_2_security_object(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_version = der.sequence(der.printable("0107"), der.printable("040000"))
+    monkeypatch.setattr("pki.sod._LDS_VERSION", old_version)
+    sod = build_ef_sod(centre.signer, centre.authorities.document_signer, DATA_GROUPS, now=NOW)
+    assert refused_at(sod, centre.authorities) == "2-security-object"
 
 
 def test_step_3_data_groups(ef_sod: bytes, centre: Centre) -> None:
@@ -265,14 +278,18 @@ def test_step_8_authority(centre: Centre) -> None:
     assert refused_at(sod, centre.authorities, csca=assemble(tbs, "ecdsa-with-SHA384", signature)) == "8-authority"
 
 
-def test_step_9_signing_time(centre: Centre) -> None:
-    """The changed certificate has no usage period of its own, so an EF.SOD can be made too late."""
+def test_step_9_signing_time(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside the usage period nothing is signed; one that was signed all the same is refused."""
     late = NOW + timedelta(days=100)
     with pytest.raises(DocumentSignerNotUsable):
         build_ef_sod(centre.signer, centre.authorities.document_signer, DATA_GROUPS, now=late)
     with pytest.raises(DocumentSignerNotUsable):
         early = NOW - timedelta(seconds=1)
         build_ef_sod(centre.signer, centre.authorities.document_signer, DATA_GROUPS, now=early)
+    monkeypatch.setattr("pki.sod._check_key_use", lambda *_: None)
+    for moment in (late, NOW + timedelta(days=5000)):
+        sod = build_ef_sod(centre.signer, centre.authorities.document_signer, DATA_GROUPS, now=moment)
+        assert refused_at(sod, centre.authorities) == "9-key-usage"
 
 
 def test_step_10_document_type(ef_sod: bytes, centre: Centre) -> None:

@@ -23,6 +23,7 @@ from personalization.rules.pictures.outline import Outline
 
 SOI, EOI, SOF, SOB, DTT, DQT, DHT, COM = 0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA8
 BLOCKS = 3
+LARGEST_EXPONENT = 20
 _PPI = re.compile(rb"\nPPI[ \t]+([0-9]{1,6})[ \t\r]*(?:\n|\0|$)")
 
 
@@ -136,6 +137,9 @@ def _transform(body: bytes) -> None:
 def _quantization(body: bytes) -> tuple[bool, ...]:
     """For each of the 64 subbands, whether it was kept: its bin width is not zero."""
     if len(body) != 3 + 64 * 6:
+        raise PictureDamaged("the quantization table is wrong")
+    # Each number is sent as a decimal exponent and 16 bits; an exponent beyond a float's range would make it zero.
+    if max(body[0:1] + body[3::3]) > LARGEST_EXPONENT:
         raise PictureDamaged("the quantization table is wrong")
     return tuple(body[3 + 6 * band + 1 : 3 + 6 * band + 3] != b"\0\0" for band in range(64))
 

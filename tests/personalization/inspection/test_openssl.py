@@ -60,6 +60,12 @@ def test_without_certificates_only_ef_sod_is_judged(material: "Material") -> Non
     ]
 
 
+def test_card_that_was_not_asked_to_sign(material: "Material") -> None:
+    report = judged(material, card_signatures={})
+    assert report.verdict is Verdict.OK
+    assert report.steps[-1].verdict is Verdict.NOT_APPLICABLE
+
+
 CHAIN, SIGNATURES = "certificate chains", "card signatures"
 SOD, HASHES, SIGNER = "EF.SOD signature", "data group hashes", "document signer under the CSCA"
 

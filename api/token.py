@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import secrets
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from api.state_directory import StateDirectory
 from hsm.settings import TokenSettings
 
+TOKEN_SECONDS = 30.0
 TOKEN_LABEL = "eid-perso"  # noqa: S105 - a label, not a secret
 SOFTHSM_MODULES = (
     Path("/usr/lib/softhsm/libsofthsm2.so"),
@@ -60,17 +62,33 @@ def ensure_token(state: StateDirectory) -> None:
         return
     for half_made in state.token_directory.iterdir():
         shutil.rmtree(half_made)  # a token without token.ready was never used
-    pin = state.pin_file.read_text().strip()
-    made = subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", TOKEN_LABEL, "--so-pin", pin, "--pin", pin],
-        env={**os.environ, "SOFTHSM2_CONF": str(state.softhsm_conf)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode != 0:
-        raise TokenMissing(f"softhsm2-util could not make a token: {made.stderr.strip().splitlines()[-1:]}")
+    _make_token(state.softhsm_conf, state.pin_file.read_text().strip())
     (state.root / "token.ready").touch()
+
+
+def _make_token(softhsm_conf: Path, pin: str) -> None:
+    # A command line can be read by every user of the machine, so the PIN is typed; it is asked for on a terminal only.
+    keyboard, terminal = pty.openpty()
+    try:
+        with subprocess.Popen(
+            ["softhsm2-util", "--init-token", "--free", "--label", TOKEN_LABEL],
+            env={**os.environ, "SOFTHSM2_CONF": str(softhsm_conf)},
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            os.write(keyboard, f"{pin}\n".encode() * 4)  # the officer's and the user's, each twice
+            try:
+                _, said = process.communicate(timeout=TOKEN_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said = "it did not end"
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    if process.returncode != 0:
+        raise TokenMissing(f"softhsm2-util could not make a token: {said.strip().splitlines()[-1:]}")
 
 
 def hold_ceremony_apart(

@@ -81,8 +81,8 @@ class Intake:
                 select(source_cursor.c.records_after).where(source_cursor.c.source == self._source_name)
             ).scalar_one_or_none()
         page = self._source.approved_records(after, PAGE_RECORDS)
-        if not page.records and page.next == after:
-            return 0
+        if not page.records and page.next in (after, ""):
+            return 0  # nothing new: nothing is written
         delivered = tuple(self._check(page, now))
         self._vault.create_keys(
             RecordRef(item.checked.record_id, item.checked.revision)

@@ -21,6 +21,7 @@ from personalization.errors import EngineError
 from personalization.store.database import Database
 
 DEFAULT_STATE = Path("state")
+PIPED_COLUMNS = 160
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -115,7 +116,8 @@ def _sayer(bars: Progress) -> Callable[[str], None]:
 
 
 def _print_tables(report: RunReport, result: line.LineResult, state: StateDirectory, console: Console) -> None:
-    output = Console()
+    # Piped into a file there is no width to fit; a table cut to 80 columns would lose the serials.
+    output = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
     cards = Table("record", "document number", "chip serial", "state", "own", "opensc", "openssl", "seconds")
     for card in report.cards:
         judges = card["judges"]

@@ -25,9 +25,30 @@ _FORMATS = {
 
 
 @cache
-def _validator() -> jsonschema_rs.Draft202012Validator:
+def _schema() -> Any:
     text = resources.files("personalization.rules").joinpath("data/approved-record.schema.json").read_text("utf-8")
-    return jsonschema_rs.Draft202012Validator(json.loads(text), validate_formats=True)
+    return json.loads(text)
+
+
+@cache
+def _validator() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(_schema(), validate_formats=True)
+
+
+@cache
+def member_names() -> frozenset[str]:
+    """Every member name that the schema knows, wherever it may stand."""
+    return frozenset(_member_names(_schema()))
+
+
+def _member_names(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from part.get("properties", ())
+        for inner in part.values():
+            yield from _member_names(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _member_names(inner)
 
 
 def schema_failures(record: object) -> Iterator[Failure]:

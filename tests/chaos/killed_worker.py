@@ -1,13 +1,12 @@
 """The whole way of one record in one process, which is killed with -9 at a chosen commit.
 
-Run as `python killed_worker.py PLAN.json`: everything is the product's own code and assembly; only the source is a list
-in the plan, and the database driver's commit is wrapped so that the process can die right before or right after it.
+Everything is the product's own code and assembly; only the source is a list in the plan, and the database driver's
+commit is wrapped so that the process can die right before or right after it.
 """
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,8 @@ class DeathAtCommit:
         self._counted.write_text(str(self._count))
 
 
-def main(plan_file: str) -> None:
-    plan = json.loads(Path(plan_file).read_text())
+def work(plan: Mapping[str, Any]) -> None:
+    """Until nothing is left to do, or until the chosen commit."""
     os.environ["SOFTHSM2_CONF"] = str(Path(plan["root"]) / "softhsm2.conf")
     settings = settings_of(plan)
     station = StationSettings(
@@ -129,7 +128,3 @@ def main(plan_file: str) -> None:
     clerk.checkpoint()
     death.write_count()
     parts.close()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -5,10 +5,9 @@ the source (a list) and PC/SC (the chips are reached directly; what happens on t
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,17 @@ from api.line import CEREMONIES
 from api.state_directory import StateDirectory
 from api.token import ensure_token, hold_ceremony_apart, softhsm_module
 from card_profiles.profile import profile_for
+from personalization.assembly import now
 from personalization.audit import verify_chain
 from personalization.centre import stock
 from personalization.flow import ChipSerial
-from personalization.assembly import now
 from personalization.store.database import Database, create_key_store, upgrade
 from personalization.store.tables import blank, card_key, certificate, event_pending, job, sealed_body
+from tests.chaos import killed_worker
 
-WORKER = Path(__file__).with_name("killed_worker.py")
 SAMPLE = Path(__file__).resolve().parents[2] / "simulators" / "records" / "PADIS-2026-0000002.json"
-MOST_COMMITS = 40
+IDLE_COMMITS = 4
+MOST_COMMITS = 45
 """More commits than a record's way has; the test itself finds how many there are."""
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
@@ -39,12 +39,17 @@ class Bench:
     """A line without PC/SC, whose worker can be killed; records come one by one."""
 
     def __init__(self, root: Path, stack: ExitStack) -> None:
+        self._processes = get_context("forkserver")
+        self._processes.set_forkserver_preload(["tests.chaos.killed_worker"])
         self.state = StateDirectory(root)
         self.state.create()
         ensure_token(self.state)
         directory = self.state.authorities(specimen=False)
         hold_ceremony_apart(
-            self.state, CEREMONIES / "production-demo.toml", directory, lambda key: simulated.key_letter(self.state, key)
+            self.state,
+            CEREMONIES / "production-demo.toml",
+            directory,
+            lambda key: simulated.key_letter(self.state, key),
         )
         upgrade(self.state.database_url)
         create_key_store(self.state.key_store_url)
@@ -84,9 +89,12 @@ class Bench:
     def work(self, *, die_at: int | None, before: bool = False) -> int:
         """Run the worker until nothing is left, or until it dies; its exit code."""
         plan = self._plan | {"records": [str(r) for r in self.records], "die_at": die_at, "before": before}
-        plan_file = self.state.root / "plan.json"
-        plan_file.write_text(json.dumps(plan))
-        return subprocess.run([sys.executable, str(WORKER), str(plan_file)], check=False, timeout=120).returncode
+        # Forked from a server that has the imports done but no PKCS#11 module: a fresh process in 10 ms.
+        process = self._processes.Process(target=killed_worker.work, args=(plan,))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None
+        return process.exitcode
 
     def commits(self) -> int:
         return int((self.state.root / "commits").read_text())
@@ -134,7 +142,8 @@ def test_killed_at_every_commit(bench: Bench) -> None:
         for before in (True, False):
             record = bench.add_record()
             died = bench.work(die_at=number, before=before)
-            assert died == -9, f"commit {number} was reached"
+            # The last commits are those of idle rounds, whose number depends on the clock.
+            assert died == -9 or number > commits - IDLE_COMMITS, f"commit {number} was not reached"
             assert bench.work(die_at=None) == 0
             check_one_card(bench, record)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select
 
 from card_profiles.model import ProfileId
 from card_profiles.profile import profile_for
+from personalization.audit import events_after, sequence_events
 from personalization.centre import stock
 from personalization.flow import PREPARING, Blank, ChipSerial, JobId, JobRef, Priority, Stage
 from personalization.intake import Intake
@@ -23,7 +24,7 @@ from personalization.sources.port import Cancellation, CancellationPage, Outcome
 from personalization.store.database import Database
 from personalization.store.jobs import NewJob, claim, enqueue, finish_stage
 from personalization.store.sealing import Vault
-from personalization.store.tables import job, order
+from personalization.store.tables import card_key, certificate, job, order
 
 NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -102,6 +103,50 @@ def take_at(database: Database, station: str, now: datetime = NOW) -> JobRef:
     """The next job for this station, claimed as its worker does."""
     (ref,) = take(database, station, stage=Stage.ENCODE, limit=1, now=now, station=station)
     return ref
+
+
+def put_pair(connection: Connection, number: int, state: str = "on-hold") -> None:
+    """The wrapped keys and the certificates of a job's two slots."""
+    for slot in ("auth", "sign"):
+        connection.execute(
+            insert(card_key).values(
+                job_id=job_id(number),
+                slot=slot,
+                curve="secp384r1",
+                point=b"\x04",
+                wrapped=b"wrapped",
+                spki_sha256=f"{slot}-{number}",
+            )
+        )
+        connection.execute(
+            insert(certificate).values(
+                serial=f"{slot}{number}".upper(),
+                job_id=job_id(number),
+                slot=slot,
+                profile_id=f"{slot}-citizen@1",
+                issuer_label="issuing-ca",
+                state=state,
+                state_since=NOW,
+            )
+        )
+
+
+def pair_of(database: Database, job_id: str) -> set[tuple[str, str | None, bytes | None]]:
+    """Certificate state, revocation reason and wrapped private key, as a set over both slots."""
+    query = (
+        select(certificate.c.state, certificate.c.revocation_reason, card_key.c.wrapped)
+        .join(card_key, (card_key.c.job_id == certificate.c.job_id) & (card_key.c.slot == certificate.c.slot))
+        .where(certificate.c.job_id == job_id)
+    )
+    with database.reading() as connection:
+        return {(row.state, row.revocation_reason, row.wrapped) for row in connection.execute(query)}
+
+
+def kinds_of_events(database: Database) -> list[str]:
+    """What was told, in its order; numbered or not."""
+    while sequence_events(database):
+        continue
+    return [str(event.body["kind"]) for event in events_after(database, 0)]
 
 
 def job_row(database: Database, job_id: str) -> Any:

@@ -20,7 +20,13 @@ from personalization.store.tables import metadata
 
 START_SECONDS = 30.0
 # What is lost with the machine is of no interest here; deadlocks are to be found at once.
-SETTINGS = ("listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "deadlock_timeout=100ms")
+SETTINGS = (
+    "listen_addresses=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "deadlock_timeout=100ms",
+)
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,19 @@ class PostgresServer:
         socket = quote(str(self.directory / ".s.PGSQL.5432"), safe="")
         return f"postgresql+pg8000://perso@/{name}?unix_sock={socket}"
 
+    def create(self, name: str) -> str:
+        """Another database, with nothing in it; its URL."""
+        administrator = Database(self.url("postgres"))
+        with administrator.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        administrator.close()
+        return self.url(name)
+
     def empty(self, administrator: Database) -> None:
         """Take all rows out of a database."""
         # DELETE: for a few rows it is far quicker than TRUNCATE, which makes every table's file anew.
-        deletes = " ".join(f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables))
+        deletes = " ".join(f"{table.delete()};" for table in reversed(metadata.sorted_tables))
         with administrator.begin() as connection:
             connection.execute(text(f"DO $$ BEGIN {deletes} END $$"))
 

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import select, update
@@ -151,7 +152,7 @@ def test_a_card_in_hand_is_never_taken_over_by_lease(database: Database, stage: 
     put_jobs(database, 1)
     prepare_all(database)
     ref = take_at(database, "station-1")
-    for done, following in zip(PHYSICAL, PHYSICAL[1:], strict=False):
+    for done, following in pairwise(PHYSICAL):
         if done is stage:
             break
         finish(database, ref, done, following, keep=True)

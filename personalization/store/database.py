@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pg8000.dbapi as pg8000
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
@@ -106,6 +104,9 @@ def _name_driver_error(context: ExceptionContext) -> DBAPIError | None:
 
 def upgrade(url: str) -> None:
     """Bring the engine's tables to the newest version (Alembic)."""
+    from alembic import command  # the workers never migrate: they start without it
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))

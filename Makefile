@@ -9,7 +9,7 @@ RECORDS ?= simulators/records
 
 # What the line itself needs, and what the judges in the tests need besides.
 RUN_PACKAGES := softhsm2 pcscd vsmartcard-vpcd opensc openssl libpcsclite-dev python3-venv python3-dev gcc iproute2 util-linux
-TEST_PACKAGES := tesseract-ocr poppler-utils cups-ipp-utils
+TEST_PACKAGES := tesseract-ocr poppler-utils cups-ipp-utils postgresql
 
 .PHONY: run test check setup packages test-packages format lint types contracts
 
@@ -37,7 +37,7 @@ if [ -z "$$missing" ]; then exit 0; fi; \
 if [ "$$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; \
 else echo "not installed, and neither root nor sudo:" $$missing; exit 0; fi; \
 echo "installing" $$missing; \
-$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 endef
 
 .venv/.ready: requirements.lock pyproject.toml

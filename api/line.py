@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from api import simulated
-from api.progress import Progress, look
+from api.progress import Progress, look, received_positions
 from api.state_directory import StateDirectory
 from api.token import ensure_token, hold_ceremony_apart, token_settings
 from personalization.assembly import blank_profile, now
@@ -168,12 +168,14 @@ class _Line:
     def watch(self, files: dict[int, str], show: Callable[[Progress, int], None]) -> None:
         """Until every record was received and no job wants work; restarts what dies. Raises `LineStopped`."""
         last, moved_at = None, time.monotonic()
+        missing = set(files)
         while True:
             progress = look(self._database)
             show(progress, len(files))
             if progress != last:
                 last, moved_at = progress, time.monotonic()
-            if progress.received >= len(files) and progress.waiting == 0 and progress.untold == 0 and self._all_clear():
+                missing -= received_positions(self._database, SOURCE)
+            if not missing and progress.waiting == 0 and progress.untold == 0 and self._all_clear():
                 return
             if time.monotonic() - moved_at > STALLED_SECONDS:
                 raise LineStopped(f"nothing moved for {STALLED_SECONDS:.0f} s; see {self._state.log_file}")

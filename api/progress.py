@@ -28,6 +28,18 @@ class Progress:
         return self.preparing + self.at_stations
 
 
+def received_positions(database: Database, source: str) -> set[int]:
+    """Which places of a source's order were received."""
+    with database.reading() as connection:
+        return set(
+            connection.execute(
+                select(received_record.c.position).where(
+                    received_record.c.source == source, received_record.c.position.is_not(None)
+                )
+            ).scalars()
+        )
+
+
 def look(database: Database) -> Progress:
     """The counts now. Raises `StoreUnavailable`."""
     with database.reading() as connection:

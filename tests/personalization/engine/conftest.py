@@ -5,11 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from personalization.store.database import Database, create_key_store, upgrade
 from personalization.store.sealing import Vault
 from tests.personalization.engine.made_up import SoftwareDataKeys
-from tests.personalization.engine.postgres import PostgresServer, find_programs, running_server
+from tests.personalization.engine.postgres import PostgresServer, empty, find_programs, running_server
+
+
+def open_file(path: Path) -> Database:
+    """A database in a file; no test pulls the plug, so none need wait for the disk."""
+    opened = Database(f"sqlite:///{path}")
+    event.listen(opened.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
+    return opened
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +32,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def administrator(postgres: PostgresServer) -> Iterator[Database]:
-    """Empties the tables between two tests."""
-    opened = Database(postgres.url("postgres"))
-    yield opened
-    opened.close()
+def postgres_pair(postgres: PostgresServer) -> Iterator[tuple[Database, Database]]:
+    """Two processes' worth of connections, kept over all tests: making them takes longer than most tests."""
+    pair = Database(postgres.url("postgres")), Database(postgres.url("postgres"))
+    yield pair
+    for opened in pair:
+        opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +49,30 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of the newest schema."""
+def database_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
+    """An empty database of the newest schema, as two processes have it."""
     if request.param == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        server.empty(request.getfixturevalue("administrator"))
-        return server.url("postgres")
+        pair: tuple[Database, Database] = request.getfixturevalue("postgres_pair")
+        empty(pair[0])
+        yield pair
+        return
     path = tmp_path / "engine.sqlite"
     shutil.copy(request.getfixturevalue("migrated_file"), path)
-    return f"sqlite:///{path}"
+    opened = open_file(path), open_file(path)
+    yield opened
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(database_pair: tuple[Database, Database]) -> Database:
+    return database_pair[0]
+
+
+@pytest.fixture
+def second_database(database_pair: tuple[Database, Database]) -> Database:
+    """The same database as another process has it: connections of its own."""
+    return database_pair[1]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
@@ -61,26 +85,11 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def second_database(database_url: str) -> Iterator[Database]:
-    """The same database as another process has it: connections of its own."""
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def key_store(tmp_path: Path) -> Iterator[Database]:
     """The store of data keys; it is a file of its own also beside PostgreSQL."""
-    url = f"sqlite:///{tmp_path / 'keys.sqlite'}"
-    create_key_store(url)
-    opened = Database(url)
+    path = tmp_path / "keys.sqlite"
+    create_key_store(f"sqlite:///{path}")
+    opened = open_file(path)
     yield opened
     opened.close()
 

@@ -238,4 +238,5 @@ def _sample(name: str) -> Any:
 
 def sample(name: str = "PADIS-2026-0000003", **changes: object) -> dict[str, Any]:
     """A record of the samples; `changes` replace members at the top."""
-    return copy.deepcopy(_sample(name)) | changes
+    record: dict[str, Any] = copy.deepcopy(_sample(name))
+    return record | changes

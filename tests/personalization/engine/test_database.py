@@ -99,7 +99,7 @@ def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_pair", ["postgresql"], indirect=True)
 def test_of_two_that_wait_for_each_other_one_is_told_to_come_again(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(insert(number_range), [{"prefix": p, "next_number": 1} for p in ("AA", "BB")])

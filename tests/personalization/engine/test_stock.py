@@ -234,7 +234,7 @@ AFTER = {"bind": "bound", "good": "good", "spoiled": "spoiled", "spoil-unbound":
 
 
 @given(steps=STEPS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_sequence_of_movements_unbalances_the_ledger(database: Database, steps: list[tuple[str, int]]) -> None:
     """A movement either is the next one of that blank's life, or it halts before anything is written."""
     with database.begin() as connection:

@@ -2,6 +2,8 @@
 # make check  format, lint, types, import contracts, tests       make setup  packages and .venv alone
 
 SHELL := /bin/bash
+# Debian keeps pcscd in /usr/sbin, which is not on the PATH of an ordinary user.
+export PATH := $(PATH):/usr/sbin:/sbin
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 BIN := .venv/bin
 STATE ?= state

@@ -17,10 +17,11 @@ from sqlalchemy import func, select
 from api import simulated
 from api.progress import Progress, look, received_positions
 from api.state_directory import StateDirectory
+from api.supply import stock_point, supply, take_in
 from api.token import ensure_token, hold_ceremony_apart, token_settings
-from personalization.assembly import blank_profile, now
+from personalization.assembly import blank_profile
 from personalization.centre import stock
-from personalization.flow import PHYSICAL, STAGES, ChipSerial, Stage
+from personalization.flow import PHYSICAL, STAGES, Stage
 from personalization.processes import EXIT_HALT, clerk_process, preparing_process, station_process
 from personalization.settings import Settings, StationSettings
 from personalization.store.database import Database, create_key_store, upgrade
@@ -144,7 +145,7 @@ class _Line:
         numbers = self._station_numbers()
         for number in numbers:
             self._state.station(number).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._receive_boxes(number)
+            take_in(self._state, self._database, number)
         hall = simulated.start_hall(
             self._stack,
             *(f"--station={self._state.station(number)}" for number in numbers),
@@ -199,7 +200,7 @@ class _Line:
         printer, uri = simulated.start_printer(self._stack, self._state.simulated / f"printer-{number}")
         self._simulators.append(printer)
         return StationSettings(
-            name=f"station-{number}",
+            name=stock_point(number),
             feeder_socket=slot.control,
             reader=slot.reader,
             chip_socket=slot.chip_socket,
@@ -247,25 +248,13 @@ class _Line:
         """Order a box of blanks where the hoppers hold fewer than the jobs that wait for one."""
         numbers = range(1, self._options.stations + 1)
         with self._database.reading() as connection:
-            short = progress.waiting - stock.left_at(connection, (f"station-{number}" for number in numbers))
+            short = progress.waiting - stock.left_at(connection, map(stock_point, numbers))
         if short <= 0:
             return
         each = math.ceil(short / len(numbers))
         boxes = math.ceil(each / BOX_BLANKS) * BOX_BLANKS
         for number in numbers:
-            known = len(simulated.delivery_notes(self._state, number))
-            delivery = f"station-{number}-box-{known + 1:04d}"
-            simulated.order_blanks(
-                self._state, station=number, delivery=delivery, count=boxes, atr=self._profile.chip.atr
-            )
-            self._receive_boxes(number)
-
-    def _receive_boxes(self, number: int) -> None:
-        for note in simulated.delivery_notes(self._state, number):
-            with self._database.begin() as connection:
-                stock.receive(
-                    connection, note["delivery"], f"station-{number}", [ChipSerial(s) for s in note["chips"]], now()
-                )
+            supply(self._state, self._database, station=number, count=boxes, atr=self._profile.chip.atr)
 
     def _stop_workers(self) -> None:
         for process, _ in self._workers.values():

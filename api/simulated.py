@@ -160,9 +160,9 @@ def maker_keys(state: StateDirectory) -> Path:
     return state.simulated / "maker-keys.json"
 
 
-def order_blanks(state: StateDirectory, *, station: int, delivery: str, count: int, atr: bytes) -> None:
-    """Have the maker put a box of blanks into a station's hopper; the box brings its delivery note."""
-    directory = state.station(station)
+def make_blanks(state: StateDirectory, *, station: int, delivery: str, count: int, atr: bytes) -> None:
+    """Have the maker bring a box of blanks, with its delivery note, into a station's vault."""
+    directory = state.vault(station)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     maker(
         "make", "--station", str(directory), "--delivery", delivery, "--count", str(count),
@@ -170,7 +170,16 @@ def order_blanks(state: StateDirectory, *, station: int, delivery: str, count: i
     )  # fmt: skip
 
 
-def delivery_notes(state: StateDirectory, station: int) -> list[dict[str, Any]]:
-    """Notes of every box that stands at a station."""
-    notes: list[dict[str, Any]] = maker("notes", "--station", str(state.station(station)))
+def vault_notes(state: StateDirectory, station: int) -> list[dict[str, Any]]:
+    """Notes of the boxes that stand in a station's vault, not yet in its hopper."""
+    if not state.vault(station).exists():
+        return []
+    notes: list[dict[str, Any]] = maker("notes", "--station", str(state.vault(station)))
     return notes
+
+
+def fill_hopper(state: StateDirectory, station: int, delivery: str) -> None:
+    """Put a box from the vault into the hopper."""
+    vault, directory = state.vault(station), state.station(station)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    maker("hand-over", "--vault", str(vault), "--delivery", delivery, "--station", str(directory))

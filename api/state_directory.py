@@ -66,6 +66,10 @@ class StateDirectory:
         """Hopper, position and trays of a simulated station, numbered from 1."""
         return self.simulated / f"station-{number}"
 
+    def vault(self, number: int) -> Path:
+        """Boxes of blanks that were delivered for a station and are not in its hopper yet."""
+        return self.simulated / f"vault-{number}"
+
     def create(self) -> None:
         """Make what is missing, closed to other users."""
         for directory in (self.root, self.token_directory, self.locks, self.simulated):

@@ -9,7 +9,7 @@ from personalization.store.tables import metadata
 # would leave half a schema that no later run could complete.
 database = Database(context.config.get_main_option("sqlalchemy.url") or "")
 with database.begin() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 database.close()

@@ -17,13 +17,16 @@ class DataErased(EngineError):
     """The record's data key was erased; its sealed bodies cannot be opened any more."""
 
 
-class SealBroken(EngineError):
-    """A sealed body does not open under its data key: the line must halt."""
-
-
 class Halt(EngineError):
     """The line stops: keys, audit or accounts disagree. `code` is a reason code for people."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class SealBroken(Halt):
+    """A sealed body does not open under its data key: somebody changed or moved it."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("seal-broken", sentence)

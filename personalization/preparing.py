@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from hsm.errors import HsmUnavailable
 from personalization.audit import Event, record_events
-from personalization.errors import FencedOut
+from personalization.errors import DataErased, FencedOut
 from personalization.face import FaceRefused
 from personalization.flow import AcceptedJob, CertifiedJob, JobRef, JobState, KeyedJob, Stage
 from personalization.intake import open_job
@@ -22,7 +22,7 @@ BATCH_JOBS = 50
 """Small enough that a crash costs little and the first card is soon ready, large enough that commits do not count."""
 
 
-REFUSALS = (LintRefused, SubjectRefused, ValidityRefused, FaceRefused, PortraitTooLarge)
+REFUSALS = (LintRefused, SubjectRefused, ValidityRefused, FaceRefused, PortraitTooLarge, DataErased)
 """This document cannot be made as it is: held with a reason, for people."""
 
 
@@ -34,6 +34,7 @@ def reason_of(refused: Exception) -> str:
         ValidityRefused: "certificate-validity",
         FaceRefused: "face-does-not-fit",
         PortraitTooLarge: "portrait-too-large",
+        DataErased: "data-erased",
     }
     return codes[type(refused)]
 
@@ -85,9 +86,8 @@ class Preparation:
         return 0
 
     def _prepare(self, stage: Stage, refs: Sequence[JobRef]) -> None:
-        jobs = self._open(refs)
         try:
-            self._advance(stage, jobs)
+            self._advance(stage, self._open(refs))
         except FencedOut:
             pass  # cancelled or taken over in between: the next claim sees what is left
         except REFUSALS as refused:
@@ -109,6 +109,9 @@ class Preparation:
             keyed = self._make(jobs, self._clock())
         else:
             with self._database.reading() as connection:
+                # One snapshot: the keys of a job that was withdrawn meanwhile are gone, which is no reason to halt.
+                if any(current_stage(connection, job.ref) is None for job in jobs):
+                    raise FencedOut("a job of the batch is no longer held")
                 keyed = tuple(KeyedJob(job, load_keys(connection, job.ref.id)) for job in jobs)
         if stage is Stage.IMAGE:
             with self._database.reading() as connection:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from simulators.chip.card import Chip
 from simulators.chip.errors import ChipError
-from simulators.chip.maker import DEFAULT_ATR, Order, delivery_notes, key_letter, load_masters, make_delivery
+from simulators.chip.maker import DEFAULT_ATR, Order, delivery_notes, hand_over, key_letter, load_masters, make_delivery
 from simulators.chip.wire import CardWire
 
 _WATCH_SECONDS = 0.2
@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     notes.add_argument("--station", type=Path, required=True)
     notes.set_defaults(run=_notes)
 
+    over = commands.add_parser("hand-over", help="move a box from the vault into a station's hopper")
+    over.add_argument("--vault", type=Path, required=True)
+    over.add_argument("--delivery", required=True)
+    over.add_argument("--station", type=Path, required=True)
+    over.set_defaults(run=_hand_over)
+
     serve = commands.add_parser("serve", help="hold a chip into a virtual reader until stdin ends")
     serve.add_argument("--card", type=Path, required=True)
     serve.add_argument("--connect", type=CardWire, required=True, help="tcp:HOST:PORT or unix:PATH")
@@ -76,6 +82,11 @@ def _key_letter(arguments: argparse.Namespace) -> object:
 
 def _notes(arguments: argparse.Namespace) -> object:
     return [note.to_json() for note in delivery_notes(arguments.station)]
+
+
+def _hand_over(arguments: argparse.Namespace) -> object:
+    hand_over(arguments.vault, arguments.delivery, arguments.station)
+    return {"delivery": arguments.delivery}
 
 
 def _serve(arguments: argparse.Namespace) -> None:

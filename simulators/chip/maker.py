@@ -138,6 +138,19 @@ def make_delivery(
     return note
 
 
+def hand_over(vault: Path, delivery: str, station: Path) -> None:
+    """Move a box from the vault into a station's hopper, whole; one that was moved before stays where it is.
+
+    Raises `MakerRefused` when neither has it.
+    """
+    box, hopper = vault / "boxes" / delivery, station / "boxes"
+    hopper.mkdir(parents=True, exist_ok=True)
+    if box.exists():
+        box.rename(hopper / delivery)
+    elif not (hopper / delivery).exists():
+        raise MakerRefused("there is no box of this name")
+
+
 def delivery_notes(station: Path) -> list[DeliveryNote]:
     """All notes of a station, in the order of their names."""
     return [_read_note(path.parent) for path in sorted((station / "boxes").glob("*/delivery.json"))]

@@ -19,6 +19,8 @@ PROCESSES_SECONDS = 0.005
 STATE_SECONDS = 2.0
 LARGEST_BYTES = 32 * 1024 * 1024
 COMMON_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 - watched, not used
+COMMON_NAMES = ("etilqs_", "core")
+"""What SQLite and the kernel call such files there; Python's go where TMPDIR says."""
 NO_FILE = ("/memfd:", "/dev/", "/proc/", "/sys/", "pipe:", "socket:", "anon_inode:")
 
 
@@ -103,10 +105,14 @@ class RunWatcher:
         except OSError:
             return
         for path in new:
-            if path.name.startswith("perso-") and path.is_dir():
-                self._look_at(path, str(path))
-            else:
+            if path.name.startswith(COMMON_NAMES):
                 self._keep_if_changed(path, str(path))
+            elif path.name.startswith("perso-") and self._is_ours(path):
+                self._look_at(path, str(path))
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether a process of the run was told of this folder; other runs of the machine have theirs."""
+        return any(bytes(path) in line for line in tuple(self.command_lines))
 
     def _look_at_open_files(self, process: Path) -> None:
         try:

@@ -17,12 +17,11 @@ from sqlalchemy import func, select
 from api import simulated
 from api.line import CEREMONIES
 from api.state_directory import StateDirectory
+from api.supply import supply
 from api.token import ensure_token, hold_ceremony_apart, softhsm_module
 from card_profiles.profile import profile_for
-from personalization.assembly import now
 from personalization.audit import verify_chain
 from personalization.centre import stock
-from personalization.flow import ChipSerial
 from personalization.store.database import Database, create_key_store, upgrade
 from personalization.store.tables import blank, card_key, certificate, event_pending, job, sealed_body
 from tests.chaos import killed_worker
@@ -58,12 +57,7 @@ class Bench:
         self.records: list[Path] = []
         profile = profile_for("eid-citizen", specimen=False)
         assert profile is not None
-        simulated.order_blanks(
-            self.state, station=1, delivery="box-1", count=2 * MOST_COMMITS + 5, atr=profile.chip.atr
-        )
-        for note in simulated.delivery_notes(self.state, 1):
-            with self.database.begin() as connection:
-                stock.receive(connection, note["delivery"], "station-1", [ChipSerial(s) for s in note["chips"]], now())
+        supply(self.state, self.database, station=1, count=2 * MOST_COMMITS + 5, atr=profile.chip.atr)
         hall = simulated.start_hall(stack, f"--station={self.state.station(1)}", direct=True)
         _, printer_uri = simulated.start_printer(stack, self.state.simulated / "printer-1")
         chip_socket = hall.slots[0].chip_socket

@@ -192,6 +192,11 @@ def test_a_naive_now_is_a_fault_of_the_program() -> None:
         check_record(CITIZEN, PLACES, now=NOW.replace(tzinfo=None))
 
 
+def test_the_name_of_an_unknown_member_stands_in_no_pointer() -> None:
+    for value in (math.nan, "\ud800", {"a": [math.inf]}, json.loads("[" * 20 + "]" * 20)):
+        assert failures_with({"/holder/Kalniņš-Unknown": value}) == {("/holder", "schema/additionalProperties")}
+
+
 def test_json_that_hides_something_is_read_so_that_the_check_refuses_it() -> None:
     text = json.dumps(CITIZEN).replace('"surname":', '"surname": "Other", "surname":', 1)
     assert ("/holder", "json/repeated-name") in failures(loads(text.encode()))

@@ -192,6 +192,10 @@ def _change(connection: Connection) -> None:
     connection.execute(update(audit_event).where(audit_event.c.seq == 2).values(body='{"kind":"other"}'))
 
 
+def _unhook(connection: Connection) -> None:
+    connection.execute(update(audit_event).where(audit_event.c.seq == 2).values(previous_hash="e" * 64))
+
+
 def _remove(connection: Connection) -> None:
     connection.execute(delete(audit_event).where(audit_event.c.seq == 2))
 
@@ -215,7 +219,7 @@ def _insert_beyond(connection: Connection) -> None:
     connection.execute(insert(audit_event).values(seq=6, body="{}", previous_hash=last, hash=chain_hash(last, 6, "{}")))
 
 
-@pytest.mark.parametrize("tamper", [_change, _remove, _remove_first, _reorder, _insert, _insert_beyond])
+@pytest.mark.parametrize("tamper", [_change, _unhook, _remove, _remove_first, _reorder, _insert, _insert_beyond])
 def test_a_log_that_was_tampered_with_is_found(database: Database, tamper: Callable[[Connection], None]) -> None:
     log_of(database, "a", "b", "c", "d")
     with database.begin() as connection:

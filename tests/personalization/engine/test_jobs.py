@@ -97,6 +97,16 @@ def test_two_workers_never_hold_the_same_job(database: Database, second_database
     assert sorted(ids) == [job_id(n) for n in range(1, 41)]
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("database_pair", ["postgresql"], indirect=True)
+def test_a_claim_does_not_wait_for_another(database: Database, second_database: Database) -> None:
+    """SQLite has one writer at a time; PostgreSQL's workers go past each other's rows."""
+    put_jobs(database, 1, 2, 3)
+    with database.begin() as connection:
+        connection.execute(select(job).where(job.c.id == job_id(1)).with_for_update()).all()
+        assert [ref.id for ref in take(second_database)] == [job_id(2), job_id(3)]
+
+
 def test_fences_grow_over_all_jobs(database: Database, second_database: Database) -> None:
     put_jobs(database, 1, 2, 3)
     fences = [take(own, f"worker-{n}", limit=1)[0].fence for n, own in enumerate((database, second_database, database))]

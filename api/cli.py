@@ -1,11 +1,13 @@
 """`perso`: the command line. Errors become a sentence and an exit code here and nowhere else."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from api.commands import card, ceremony, inspect, report, run
 from api.commands.failure import CommandFailed
+from personalization.errors import EngineError
 
 EXIT_FAILED = 1
 
@@ -21,8 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.command(options)
-    except CommandFailed as failure:
+    except (CommandFailed, EngineError) as failure:
         print(f"perso: {failure}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has seen enough; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("perso: stopped; the same command goes on from here", file=sys.stderr)  # noqa: T201 - a command line speaks

@@ -68,6 +68,7 @@ class LineResult:
 def prepare(options: LineOptions, say: Callable[[str], None]) -> None:
     """Token, ceremony and tables where they are missing; all of it can be killed and done again."""
     state = options.state
+    state.bind(specimen=options.specimen)
     ensure_token(state)
     directory = state.authorities(specimen=options.specimen)
     if not (directory / "evidence.json").exists():
@@ -238,11 +239,16 @@ class _Line:
             if process.exitcode is None:
                 continue
             if process.exitcode == EXIT_HALT:
-                raise LineStopped(f"{name} halted the line; see {self._state.log_file}")
+                raise LineStopped(f"{name} halted the line: {self._last_words(name)}")
             self._restarts += 1
             if self._restarts > RESTARTS:
                 raise LineStopped(f"workers ended {RESTARTS} times; see {self._state.log_file}")
             self._start(name, make)
+
+    def _last_words(self, name: str) -> str:
+        """What a worker wrote before it ended."""
+        lines = [line for line in self._state.log_file.read_text().splitlines() if f" {name} ERROR " in line]
+        return lines[-1].split(" ERROR ", 1)[1] if lines else f"see {self._state.log_file}"
 
     def _supply(self, progress: Progress) -> None:
         """Order a box of blanks where the hoppers hold fewer than the jobs that wait for one."""

@@ -12,6 +12,10 @@ class StateInUse(Exception):
     """Another run works on this state directory."""
 
 
+class StateOfAnotherKind(Exception):
+    """Production and specimen cards never share a state."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateDirectory:
     """Paths under one root. `simulated/` is the other side of the wires; everything else is the centre's."""
@@ -74,6 +78,19 @@ class StateDirectory:
         """Make what is missing, closed to other users."""
         for directory in (self.root, self.token_directory, self.locks, self.simulated):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def bind(self, *, specimen: bool) -> None:
+        """The first run decides for ever whether this state makes production or specimen cards.
+
+        Raises `StateOfAnotherKind`.
+        """
+        wanted = "specimen" if specimen else "production"
+        kind = self.root / "kind"
+        if not kind.exists():
+            kind.with_suffix(".new").write_text(wanted)
+            kind.with_suffix(".new").rename(kind)
+        if (bound := kind.read_text()) != wanted:
+            raise StateOfAnotherKind(f"{self.root} makes {bound} cards; name another --state for {wanted} cards")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,8 @@ from personalization.sources.port import SourceError
 
 IDLE_SECONDS = 0.05
 BACK_OFF_SECONDS = 0.5
+NAME_SECONDS = 15.0
+"""How long a worker waits for one of its name, killed a moment ago, to be gone."""
 EXIT_HALT = 70
 EXIT_RESTART = 75
 PR_SET_PDEATHSIG = 1
@@ -105,8 +108,8 @@ def _run(name: str, settings: Settings, body: Callable[[Stopping], None]) -> Non
     if settings.pcsc_socket is not None:
         os.environ["PCSCLITE_CSOCK_NAME"] = str(settings.pcsc_socket)
     with ExitStack() as stack:
-        stack.enter_context(_name_lock(settings.lock_directory, name))
         try:
+            stack.enter_context(_Lock(settings.lock_directory / f"{name}.lock"))
             body(Stopping())
         except Halt as halt:
             log.error("halt %s: %s", halt.code, halt)
@@ -132,10 +135,6 @@ def _place(error: BaseException) -> str:
     return " > ".join(places)
 
 
-def _name_lock(directory: Path, name: str) -> "_Lock":
-    return _Lock(directory / f"{name}.lock")
-
-
 class _Lock:
     """Exclusive per worker name: whoever holds it may take the name's claims back at once."""
 
@@ -144,7 +143,16 @@ class _Lock:
 
     def __enter__(self) -> None:
         self._file = self._path.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        deadline = time.monotonic() + NAME_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Halt("name-taken", f"another process works under the name {self._path.stem}") from None
+                time.sleep(IDLE_SECONDS)
+            else:
+                return
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
@@ -152,6 +160,9 @@ class _Lock:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():
+        sys.exit(EXIT_RESTART)  # it died while this process started: its death was no signal to us any more
 
 
 def _keep_memory_private() -> None:

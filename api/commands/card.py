@@ -10,8 +10,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from api import simulated
@@ -23,6 +21,7 @@ from api.commands.opened_state import (
     opened_state,
     settings_of,
 )
+from api.commands.terminal import PlainTable, console, plain, print_json
 from api.run_report import STATES
 from card_profiles.model import ProfileId
 from card_profiles.profile import load_profile
@@ -65,13 +64,12 @@ def list_cards(options: argparse.Namespace) -> int:
         for row in rows
     ]
     if options.json:
-        json.dump({"cards": cards}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json({"cards": cards})
         return 0
-    table = Table("chip serial", "record", "document number", "profile", "state")
+    table = PlainTable("chip serial", "record", "number", "profile", "state")
     for card in cards:
-        table.add_row(*(str(value) for value in card.values()))
-    Console().print(table)
+        table.row(*card.values())
+    table.print()
     return 0
 
 
@@ -90,7 +88,7 @@ def insert_card(options: argparse.Namespace) -> int:
             json.dump(told, sys.stdout)
             sys.stdout.write("\n")
         else:
-            Console().print(
+            console().print(
                 f"reader: {told['reader']}\nPCSCLITE_CSOCK_NAME={told['PCSCLITE_CSOCK_NAME']}\n"
                 f"for example: PCSCLITE_CSOCK_NAME={told['PCSCLITE_CSOCK_NAME']} opensc-tool --list-readers\n"
                 "Ctrl-C takes the card out",
@@ -128,10 +126,9 @@ def export_card(options: argparse.Namespace) -> int:
     if isinstance(outcome, str):
         raise CommandFailed(outcome)
     if options.json:
-        json.dump({"files": outcome}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json({"files": outcome})
     else:
-        Console().print("\n".join(outcome), highlight=False)
+        console().print(plain("\n".join(outcome)), soft_wrap=True)
     return 0
 
 

@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from api.commands.failure import CommandFailed
+from api.commands.terminal import console, plain, print_json
 from api.state_directory import StateDirectory, StateInUse
 from api.token import CeremonyFailed, TokenMissing, ensure_token, hold_ceremony_apart
 from pki.ceremony import load_plan
@@ -39,10 +37,9 @@ def command(options: argparse.Namespace) -> int:
     except (PkiError, StateInUse, TokenMissing, CeremonyFailed, OSError) as error:
         raise CommandFailed(str(error)) from error
     if options.json:
-        json.dump({"evidence": str(evidence), **json.loads(evidence.read_text())}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json({"evidence": str(evidence), **json.loads(evidence.read_text())})
     else:
-        Console().print(f"evidence: {evidence}", highlight=False, soft_wrap=True)
+        console().print(plain(f"evidence: {evidence}"), soft_wrap=True)
     return 0
 
 

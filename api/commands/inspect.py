@@ -3,17 +3,14 @@
 import argparse
 import json
 import os
-import sys
 from contextlib import ExitStack
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 
-from rich.console import Console
-from rich.table import Table
-
 from api import simulated
 from api.commands.failure import CommandFailed
 from api.commands.opened_state import add_state_options, card_directory, find_card, opened_state, settings_of
+from api.commands.terminal import PlainTable, print_json
 from card_profiles.model import ProfileId
 from card_profiles.profile import load_profile
 from personalization.settings import Settings, StationSettings
@@ -56,19 +53,18 @@ def command(options: argparse.Namespace) -> int:
         raise CommandFailed(outcome)
     report = json.loads(outcome)
     if options.json:
-        json.dump(report, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(report)
     else:
         _print(report)
     return 0 if all(judge["verdict"] != "failed" for judge in report["judges"]) else 1
 
 
 def _print(report: dict[str, list[dict[str, object]]]) -> None:
-    table = Table("judge", "step", "name", "verdict", "sentence")
+    table = PlainTable("judge", "step", "name", "verdict", "sentence")
     for judge in report["judges"]:
         for step in judge["steps"]:  # type: ignore[attr-defined]
-            table.add_row(str(judge["judge"]), str(step["number"]), step["name"], step["verdict"], step["sentence"])
-    Console().print(table)
+            table.row(judge["judge"], step["number"], step["name"], step["verdict"], step["sentence"])
+    table.print()
 
 
 def _inspection_process(

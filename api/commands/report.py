@@ -1,13 +1,10 @@
 """`perso report events|stock`: what happened, numbered; and where every blank is."""
 
 import argparse
-import json
-import sys
-
-from rich.console import Console
-from rich.table import Table
+from dataclasses import asdict
 
 from api.commands.opened_state import add_state_options, opened_state
+from api.commands.terminal import PlainTable, console, plain, print_json
 from personalization.audit import NumberedEvent, events_after, verify_chain
 from personalization.centre import stock
 
@@ -34,17 +31,16 @@ def report_events(options: argparse.Namespace) -> int:
             events += page
             after = page[-1].seq
     if options.json:
-        json.dump({"events": [{"seq": e.seq, "hash": e.hash, **e.body} for e in events]}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json({"events": [{"seq": e.seq, "hash": e.hash, **e.body} for e in events]})
         return 0
-    table = Table("number", "at", "kind", "record", "job", "blank", "detail")
+    table = PlainTable("number", "at", "kind", "record", "job", "blank", "detail")
     for event in events:
         body = event.body
-        table.add_row(
-            str(event.seq), body["at"], body["kind"], body.get("record_id", ""), body.get("job_id", ""),
+        table.row(
+            event.seq, body["at"][:19], body["kind"], body.get("record_id", ""), body.get("job_id", ""),
             body.get("blank", ""), " ".join(f"{k}={v}" for k, v in body.get("detail", {}).items()),
         )  # fmt: skip
-    Console().print(table)
+    table.print()
     return 0
 
 
@@ -53,14 +49,9 @@ def report_stock(options: argparse.Namespace) -> int:
     with opened_state(options) as opened, opened.database.reading() as connection:
         counts = stock.count(connection)
     if options.json:
-        json.dump(
-            {"received": counts.received, "good": counts.good, "spoiled": counts.spoiled, "left": counts.left},
-            sys.stdout,
-        )
-        sys.stdout.write("\n")
+        print_json(asdict(counts))
         return 0
-    Console().print(
-        f"{counts.received} received = {counts.good} good + {counts.spoiled} spoiled + {counts.left} left",
-        highlight=False,
+    console().print(
+        plain(f"{counts.received} received = {counts.good} good + {counts.spoiled} spoiled + {counts.left} left")
     )
     return 0

@@ -1,27 +1,26 @@
 """`perso run`: the main job on a folder of record files."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from api import line
 from api.commands.failure import CommandFailed
+from api.commands.terminal import PlainTable, console, plain, print_json
 from api.progress import Progress as Counts
-from api.run_report import RunReport, read_report
+from api.run_report import JUDGES, RunReport, read_report
 from api.simulated import SimulatorFailed
-from api.state_directory import StateDirectory, StateInUse
+from api.state_directory import StateDirectory, StateInUse, StateOfAnotherKind
 from api.token import CeremonyFailed, TokenMissing
 from personalization.errors import EngineError
 from personalization.store.database import Database
 
 DEFAULT_STATE = Path("state")
-PIPED_COLUMNS = 160
+MOST_STATIONS = 8
+MOST_WORKERS = 16
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,18 +29,24 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="folder of record files (*.json)")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, metavar="DIR", help="the line's own state")
     parser.add_argument("--database", metavar="URL", help="SQLAlchemy URL (default: SQLite in the state directory)")
-    parser.add_argument("--stations", type=_count, default=1, metavar="N", help="simulated stations (default 1)")
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="preparing workers (default 1)")
+    parser.add_argument(
+        "--stations", type=_up_to(MOST_STATIONS), default=1, metavar="N", help="simulated stations (default 1)"
+    )
+    parser.add_argument(
+        "--workers", type=_up_to(MOST_WORKERS), default=1, metavar="N", help="preparing workers (default 1)"
+    )
     parser.add_argument("--specimen", action="store_true", help="specimen cards: own CAs, marked, known PINs")
     parser.add_argument("--direct", action="store_true", help="reach the chips without PC/SC (proves less)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(command=command)
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 16:
-        raise argparse.ArgumentTypeError("a number from 1 to 16")
+def _up_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a number from 1 to {most}")
+        return int(text)
+
     return number
 
 
@@ -50,7 +55,7 @@ def command(options: argparse.Namespace) -> int:
     if not options.records.is_dir():
         raise CommandFailed(f"--records: {options.records} is not a folder")
     state = StateDirectory(options.state.resolve())
-    console = Console(stderr=True)
+    screen = Console(stderr=True)
     settings = line.LineOptions(
         records=options.records.resolve(),
         state=state,
@@ -64,8 +69,8 @@ def command(options: argparse.Namespace) -> int:
     try:
         state.create()
         with state.locked():
-            line.prepare(settings, lambda sentence: console.print(sentence, highlight=False))
-            result = _run_with_progress(settings, console)
+            line.prepare(settings, lambda sentence: screen.print(plain(sentence)))
+            result = _run_with_progress(settings, screen)
             database = Database(result.database_url)
             try:
                 rate = 3600 * result.verified_now / result.working_seconds if result.working_seconds else 0.0
@@ -73,28 +78,35 @@ def command(options: argparse.Namespace) -> int:
             finally:
                 database.close()
             trouble = result.trouble
-    except (StateInUse, TokenMissing, CeremonyFailed, SimulatorFailed, EngineError, OSError) as error:
+    except (
+        StateInUse,
+        StateOfAnotherKind,
+        TokenMissing,
+        CeremonyFailed,
+        SimulatorFailed,
+        EngineError,
+        OSError,
+    ) as error:
         raise CommandFailed(str(error)) from error
     if options.json:
-        json.dump(report.to_json(), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(report.to_json())
     else:
-        _print_tables(report, result, state, console)
+        _print_tables(report, result, state)
     if trouble is not None:
-        console.print(f"perso: {trouble}", highlight=False)
+        screen.print(plain(f"perso: {trouble}"))
         return 1
     return 0 if report.all_verified else 1
 
 
-def _run_with_progress(settings: line.LineOptions, console: Console) -> line.LineResult:
+def _run_with_progress(settings: line.LineOptions, screen: Console) -> line.LineResult:
     with Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
-        console=console,
-        disable=not console.is_terminal,
+        console=screen,
+        disable=not screen.is_terminal,
     ) as bars:
         received = bars.add_task("records", total=None, note="")
         verified = bars.add_task("cards", total=None, note="")
@@ -112,44 +124,42 @@ def _run_with_progress(settings: line.LineOptions, console: Console) -> line.Lin
 
 
 def _sayer(bars: Progress) -> Callable[[str], None]:
-    return lambda sentence: bars.console.print(sentence, highlight=False)
+    return lambda sentence: bars.console.print(plain(sentence))
 
 
-def _print_tables(report: RunReport, result: line.LineResult, state: StateDirectory, console: Console) -> None:
-    # Piped into a file there is no width to fit; a table cut to 80 columns would lose the serials.
-    output = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
-    cards = Table("record", "document number", "chip serial", "state", "own", "opensc", "openssl", "seconds")
+def _print_tables(report: RunReport, result: line.LineResult, state: StateDirectory) -> None:
+    cards = PlainTable("record", "number", "chip serial", "state", "own opensc openssl", "seconds")
     for card in report.cards:
-        judges = card["judges"]
-        cards.add_row(
-            card["record_id"], card["document_number"], card["chip_serial"], card["state"],
-            judges["own"], judges["opensc"], judges["openssl"], f"{card['seconds']:.2f}",
+        judges = " ".join(card["judges"][judge] for judge in JUDGES)
+        cards.row(
+            card["record_id"], card["document_number"], card["chip_serial"], card["state"], judges,
+            f"{card['seconds']:.2f}",
         )  # fmt: skip
-    output.print(cards)
+    cards.print()
     if report.rejected:
-        refused = Table("file", "record", "pointer", "rule", "sentence")
+        refused = PlainTable("file", "record", "pointer", "rule", "sentence")
         for entry in report.rejected:
+            names = (entry["file"], entry["record_id"])
             for error in entry["errors"]:
-                refused.add_row(entry["file"], entry["record_id"], error["pointer"], error["rule"], error["message"])
-        output.print(refused)
+                refused.row(*names, error["pointer"], error["rule"], error["message"])
+                names = ("", "")
+        refused.print()
+    output = console()
     for entry in report.held:
-        output.print(f"held: {entry['record_id']} ({entry['reason']})", highlight=False)
+        output.print(plain(f"held: {entry['record_id']} ({entry['reason']})"))
     blanks = report.blanks
     output.print(
-        f"blanks: {blanks.received} received = {blanks.good} good + {blanks.spoiled} spoiled + {blanks.left} left",
-        highlight=False,
+        plain(
+            f"blanks: {blanks.received} received = {blanks.good} good + {blanks.spoiled} spoiled + {blanks.left} left"
+        )
     )
     if result.verified_now:
-        output.print(f"{report.cards_per_hour:.0f} cards/h; {result.limit}", highlight=False)
+        output.print(plain(f"{report.cards_per_hour:.0f} cards/h; {result.limit}"))
     if result.not_proven:
-        output.print(
-            f"NOT PROVEN: {result.not_proven}; pcscd, the reader driver and OpenSC had no part", highlight=False
-        )
+        output.print(plain(f"NOT PROVEN (pcscd, reader driver, OpenSC): {result.not_proven}"))
     if report.cards:
         serial = report.cards[-1]["chip_serial"]
-        output.print(
-            f"see a card: perso card export {serial} DIR --state {state.root} (faces, data groups, report)\n"
-            f"put it into a reader: perso card insert {serial} --state {state.root}",
-            highlight=False,
-        )
-    console.print("done" if report.all_verified else "NOT every card was made", highlight=False)
+        output.print(plain("see a card (faces, data groups, report) or put it into a reader:"))
+        output.print(plain(f"  perso card export {serial} DIR --state {state.root}"), soft_wrap=True)
+        output.print(plain(f"  perso card insert {serial} --state {state.root}"), soft_wrap=True)
+    output.print(plain("every card was made" if report.all_verified else "NOT every card was made"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pg8000.dbapi as pg8000
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, func, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 
 from personalization.errors import StoreUnavailable
 from personalization.store.tables import key_metadata
@@ -24,7 +24,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         # hide_parameters: a failed statement must not carry its values into an exception text.
-        self.engine: Engine = create_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"))
+        try:
+            self.engine: Engine = create_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"))
+        except (ArgumentError, ModuleNotFoundError):
+            raise StoreUnavailable("the database's URL is not one of sqlite:///… or postgresql+pg8000://…") from None
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)

@@ -2,9 +2,18 @@
 
 pyscard is imported when the first card is asked for: PC/SC-Lite reads the path of its socket once in a process, and
 whoever starts the process sets it before.
+
+How a card is changed. pcscd's watcher looks at a reader without interrupts every 0.4 s, and powers up what it takes for
+a new card, whoever is talking to it then; it counts what it noticed (PC/SC's event counter). So:
+1. The card is released before it is moved: then pcscd remembers a present, unpowered card.
+2. A watcher that noticed nothing takes the next card for the same one and leaves it alone: it is connected at once, and
+   power off and on brings the new ATR.
+3. A watcher that saw the reader empty has to see the new card too, and is waited for: never is a card powered behind
+   its back. When its counter moved while a connection was made, that connection is given up, and it is waited for.
 """
 
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -14,10 +23,20 @@ from personalization.station.journal import AnswerMissing, ScriptPlayer
 from personalization.station.ports import Outcome, Script
 
 _POLL_SECONDS = 0.02
-# pcscd looks every 0.4 s whether a card is there. When it has lost a card in the middle of a command and another one
-# comes before it looks again, it sees no change and goes on calling the reader empty: then it must be woken.
-_ASLEEP_SECONDS = 1.0
-_SETTLE_SECONDS = 0.5
+_WATCHER_SECONDS = 0.5
+"""Longer than pcscd's watcher sleeps (PCSCLITE_STATUS_POLL_RATE, 0.4 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What pcscd believes of the reader: a card is there; how many comings and goings its watcher noticed."""
+
+    state: int
+    present: bool
+
+    @property
+    def noticed(self) -> int:
+        return self.state >> 16
 
 
 class PcscTerminal:
@@ -32,6 +51,7 @@ class PcscTerminal:
         self._card_wait = card_wait
         self._found: str | None = None
         self._context: Any = None
+        self._noticed: int | None = None
         self._card: Any = None
         self._protocol = 0
         self._player = ScriptPlayer(self._transmit)
@@ -48,20 +68,25 @@ class PcscTerminal:
         cannot be had.
         """
         self.release()
-        start = time.monotonic()
-        woken = False
+        deadline = time.monotonic() + self._card_wait.total_seconds()
+        asleep = time.monotonic() + 2 * _WATCHER_SECONDS
         while True:
-            reason, atr = self._connect()
-            if atr:
-                return atr
-            waited = time.monotonic() - start
-            if not woken and waited >= _ASLEEP_SECONDS:
-                self._wake()
-                woken = True
-            self.release()
-            if waited >= self._card_wait.total_seconds():
-                raise self._refusal(reason)
-            time.sleep(_POLL_SECONDS)
+            status, sight = self._look()
+            if sight is not None:
+                # After a card was lost in the middle of a command pcscd calls the reader empty, and a watcher that
+                # noticed nothing will not correct it.
+                missed = self._noticed == sight.noticed
+                unknown = self._noticed is None and time.monotonic() >= asleep
+                if sight.present or missed or unknown:
+                    status, atr = self._connect(direct=not sight.present)
+                    if atr and self._undisturbed(sight, settle=unknown and not sight.present):
+                        return atr
+                else:
+                    status = _scard().SCARD_E_NO_SMARTCARD
+            if time.monotonic() >= deadline:
+                self.release()
+                raise self._refusal(status)
+            self._wait(sight, deadline)
 
     def play(self, script: Script) -> Outcome:
         """As `Terminal.play`. A card that was never powered, or is gone, answers nothing: `Lost` at 0."""
@@ -81,43 +106,79 @@ class PcscTerminal:
         """The same as `release`: nothing else is held."""
         self.release()
 
-    def _connect(self) -> tuple[int, bytes]:
-        # A status and an empty ATR say why there is no card; the caller decides how long to go on trying.
+    def _look(self) -> tuple[int, _Sight | None]:
         scard = _scard()
-        status, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
-        if status != scard.SCARD_S_SUCCESS:
-            self._context = None
-            return status, b""
+        if self._context is None:
+            status, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+            if status != scard.SCARD_S_SUCCESS:
+                self._context = None
+                return status, None
         status, names = scard.SCardListReaders(self._context, [])
         self._found = _named(self._wanted, names) if status == scard.SCARD_S_SUCCESS else None
         if self._found is None:
-            return scard.SCARD_E_UNKNOWN_READER, b""
+            self.release()
+            return scard.SCARD_E_UNKNOWN_READER, None
+        return self._status(scard.SCARD_STATE_UNAWARE, 0.0)
+
+    def _status(self, known: int, seconds: float) -> tuple[int, _Sight | None]:
+        # Returns at once when pcscd knows something else than `known`.
+        scard = _scard()
+        asked = [(self._found, known)]
+        status, told = scard.SCardGetStatusChange(self._context, int(seconds * 1000), asked)
+        if status not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
+            return status, None
+        state = told[0][1] & ~scard.SCARD_STATE_CHANGED
+        return scard.SCARD_S_SUCCESS, _Sight(state, bool(state & scard.SCARD_STATE_PRESENT))
+
+    def _connect(self, *, direct: bool) -> tuple[int, bytes]:
+        # A status and an empty ATR say why there is no card; the caller decides how long to go on trying.
+        scard = _scard()
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         exclusive = scard.SCARD_SHARE_EXCLUSIVE
-        status, card, _ = scard.SCardConnect(self._context, self._found, exclusive, protocols)
+        # A reader that is called empty can be connected directly alone.
+        how = (scard.SCARD_SHARE_DIRECT, 0) if direct else (exclusive, protocols)
+        status, card, _ = scard.SCardConnect(self._context, self._found, *how)
+        if status in (scard.SCARD_W_UNPOWERED_CARD, scard.SCARD_W_UNRESPONSIVE_CARD):
+            # The card before it was gone: now that pcscd has found out, the same call finds the one that came.
+            status, card, _ = scard.SCardConnect(self._context, self._found, *how)
         if status != scard.SCARD_S_SUCCESS:
             return status, b""
         self._card = card
         # A card that another program left powered answers with its old state: unpower it to be sure.
         status, self._protocol = scard.SCardReconnect(card, exclusive, protocols, scard.SCARD_UNPOWER_CARD)
+        if status == scard.SCARD_E_NO_SMARTCARD:  # as above
+            status, self._protocol = scard.SCardReconnect(card, exclusive, protocols, scard.SCARD_UNPOWER_CARD)
         if status != scard.SCARD_S_SUCCESS:
             return status, b""
         status, _, _, _, atr = scard.SCardStatus(card)
         return status, bytes(atr) if status == scard.SCARD_S_SUCCESS else b""
 
-    def _wake(self) -> None:
-        """Has pcscd power the reader's slot up, whatever it believes to be in there; a reader without card stays so."""
+    def _undisturbed(self, before: _Sight, *, settle: bool) -> bool:
+        """Whether the watcher noticed nothing while the card was connected, so that it will leave it alone."""
+        if settle:  # nothing is known of what the watcher believes: it has looked once when this time is over
+            time.sleep(_WATCHER_SECONDS)
+        _, now = self._status(_scard().SCARD_STATE_UNAWARE, 0.0)
+        if now is None or now.noticed != before.noticed:
+            return False
+        self._noticed = now.noticed
+        return True
+
+    def _wait(self, before: _Sight | None, deadline: float) -> None:
         scard = _scard()
-        if self._context is None or self._found is None or self._card is not None:
+        if self._card is not None:
+            scard.SCardDisconnect(self._card, scard.SCARD_UNPOWER_CARD)
+            self._card = None
+        if before is None:
+            self.release()
+            time.sleep(_POLL_SECONDS)
             return
-        direct = scard.SCARD_SHARE_DIRECT
-        status, card, _ = scard.SCardConnect(self._context, self._found, direct, 0)
-        if status != scard.SCARD_S_SUCCESS:
+        _, now = self._status(scard.SCARD_STATE_UNAWARE, 0.0)
+        if now is None:
             return
-        status, _ = scard.SCardReconnect(card, direct, scard.SCARD_PROTOCOL_T1, scard.SCARD_UNPOWER_CARD)
-        scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
-        if status == scard.SCARD_S_SUCCESS:
-            time.sleep(_SETTLE_SECONDS)  # should pcscd see it as a new card after all, it powers it up once more
+        moved = now.noticed != before.noticed
+        absent_for_good = not now.present and now.noticed != self._noticed
+        seconds = _WATCHER_SECONDS if moved or absent_for_good else _POLL_SECONDS
+        self._status(now.state, max(0.0, min(seconds, deadline - time.monotonic())))
 
     def _refusal(self, status: int) -> CardAbsent | ReaderGone:
         scard = _scard()

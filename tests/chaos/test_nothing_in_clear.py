@@ -1,7 +1,7 @@
 """Personal data, images, PINs and keys are never in clear in anything that the centre writes.
 
 A real `perso run` makes the cards of two marked records and refuses seven others (`marked_records`), is killed with -9
-while a card is at the station, and is run again to the end. Then every marker is looked for in every form
+while a card is being inspected, and is run again to the end. Then every marker is looked for in every form
 (`clear_text_search`) in
 - all files of the state but `simulated/` (databases with -wal and -shm, log, token, ceremony), at the end, right after
   the kill, and every two seconds between; and every value of every table;
@@ -175,7 +175,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
     records = make_marked_records(root / "records")
     with RunWatcher(state, temporary, work) as watcher:
         with _run(root, records, watcher, "killed") as killed:
-            _wait_until_at_station(state, killed)
+            _wait_until_inspected(state, killed)
             killed.send_signal(signal.SIGKILL)
             killed.wait()
         watcher.look_at_state()
@@ -200,21 +200,21 @@ def _run(root: Path, records: MarkedRecords, watcher: RunWatcher, name: str) -> 
     return process
 
 
-def _wait_until_at_station(state: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until a chip is written: keys are wrapped in the database, faces are on the way to the printer."""
+def _wait_until_inspected(state: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a card is printed and stands before its judges: one-time PINs are set, private keys not yet destroyed."""
     deadline = time.monotonic() + RUN_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
         try:
             with sqlite3.connect(f"file:{state / 'engine.sqlite'}?mode=ro", uri=True) as connection:
-                row = connection.execute("SELECT count(*) FROM job_step WHERE stage = 'encode'").fetchone()
+                row = connection.execute("SELECT count(*) FROM job_step WHERE stage = 'print'").fetchone()
             connection.close()
             if row[0]:
                 return
         except sqlite3.OperationalError:
             pass  # not there yet
         time.sleep(0.02)
-    pytest.fail("no card reached a station")
+    pytest.fail("no card reached its inspection")
 
 
 def _secrets(state: Path) -> Iterator[Marker]:

@@ -65,17 +65,26 @@ def check_blanks(state: Path, blanks: Mapping[str, int]) -> None:
     }
 
 
-def processes_with(text: str) -> list[str]:
-    """Command lines of live processes that name this text."""
+def processes_at(directory: Path) -> list[str]:
+    """Live processes that name this directory in their command line or hold a file below it open."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            held = [str(link.readlink()) for link in (entry / "fd").iterdir()]
         except OSError:
             continue
-        if text in line:
-            found.append(line)
+        if str(directory) in line or any(path.startswith(str(directory)) for path in held):
+            found.append(f"{entry.name} {line}")
     return found
+
+
+def wait_until_gone(directory: Path) -> None:
+    """Whatever worked here ends by itself within seconds."""
+    deadline = time.monotonic() + 10
+    while (left := processes_at(directory)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
 
 
 @pytest.fixture(scope="module")
@@ -167,19 +176,29 @@ def test_bad_records_are_refused_with_all_failures_and_the_good_ones_made(
 
 def test_killed_with_all_its_children_it_goes_on(tmp_path: Path) -> None:
     folder, state = folder_of(tmp_path / "records", *EID), tmp_path / "state"
-    for seconds in (3.0, 7.0, 9.0):
+    for sentence, seconds in (
+        ("key ceremony", 0.6),
+        ("starting", 0.1),  # simulators come up
+        ("starting", 0.7),  # workers are being started: their imports take a second
+        ("starting", 1.2),
+        ("starting", 2.0),
+        ("starting", 3.0),  # records come in, keys are made
+        ("starting", 4.5),  # cards are made
+    ):
         child = subprocess.Popen(
             [str(PERSO), "run", "--records", str(folder), "--state", str(state), "--json"],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        assert child.stderr is not None
+        while sentence not in child.stderr.readline():
+            assert child.poll() is None
         time.sleep(seconds)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    deadline = time.monotonic() + 10
-    while (left := processes_with(str(state))) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left == [], "nothing outlives the run"
+        child.stderr.close()
+        wait_until_gone(state)
     code, told, said = run(folder, state)
     assert code == 0, said
     assert sorted(card["record_id"] for card in told["cards"]) == sorted(EID)

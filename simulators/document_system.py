@@ -2,7 +2,8 @@
 
     python -m simulators.document_system --records DIR --directory STATE
 
-Prints {"url": "http://127.0.0.1:PORT"} when it listens.
+Every file of DIR named *.json is a record, but for hidden ones. Prints {"url": "http://127.0.0.1:PORT"} when it
+listens.
 
     GET  /approved-records?after=<cursor>&limit=n   {"records": [...], "positions": [n, ...], "next": "<cursor>"}
     POST /approved-records/{record_id}/receipt      {"revision", "outcome": "accepted"|"rejected", "errors": [...]}

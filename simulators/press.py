@@ -117,6 +117,11 @@ class Press:
             self._changed.notify_all()
             return True
 
+    def finish(self) -> None:
+        """Wait for the card in the machine: a press that is switched off orderly prints it to its end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._active is None, self._seconds_per_card + 1.0)
+
     def printed_file(self, job: Job) -> Path:
         """Where the last document printed under this job's name lies."""
         name = quote(job.name, safe=" @+,=()")

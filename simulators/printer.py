@@ -299,11 +299,13 @@ def main() -> None:
     options = parser.parse_args()
     server = _Server(("127.0.0.1", 0), _Handler)
     uri = f"ipp://127.0.0.1:{server.server_port}{PATH}"
-    server.printer = IppPrinter(Press(options.directory, options.seconds_per_card), uri)
+    press = Press(options.directory, options.seconds_per_card)
+    server.printer = IppPrinter(press, uri)
     end_with_parent(server.shutdown)
     sys.stdout.write(json.dumps({"uri": uri}) + "\n")
     sys.stdout.flush()
     server.serve_forever(poll_interval=0.05)
+    press.finish()
 
 
 if __name__ == "__main__":

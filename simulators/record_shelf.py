@@ -1,5 +1,7 @@
 """The approved records of the simulated document information system: files in a folder, served in a fixed order.
 
+Records are the files named *.json; hidden ones, and whatever else lies in the folder, are not.
+
 STATE/served.jsonl holds a line {"position", "file", "sha256"} for every file ever seen, counted from 1. Files that are
 new (by name and content) when the shelf is opened are put at the end, oldest approval first. A position whose file has
 vanished or has another content by now is a gap.
@@ -41,7 +43,7 @@ class RecordShelf:
         known = {(place.file, place.sha256) for place in placed}
         new = []
         for path in records.iterdir():
-            if path.is_file() and not path.name.startswith("."):
+            if path.suffix == ".json" and not path.name.startswith(".") and path.is_file():
                 with contextlib.suppress(OSError):  # a file that nobody can read is no record
                     digest = _digest(path)
                     if (path.name, digest) not in known:

@@ -315,6 +315,17 @@ def test_a_card_printed_just_before_the_kill_is_completed(tmp_path: Path) -> Non
         client.close()
 
 
+def test_a_printer_whose_line_is_gone_prints_its_card_to_the_end(tmp_path: Path) -> None:
+    with started("printer", "--directory", tmp_path, "--seconds-per-card", "0.5") as process:
+        client = Client(process)
+        client.print("last")
+        client.close()
+    with started("printer", "--directory", tmp_path) as process:  # leaving `started` closed its stdin
+        client = Client(process)
+        assert client.job(1)[0] == COMPLETED
+        client.close()
+
+
 def test_requests_that_break_the_rules_are_answered(printer: Client) -> None:
     charset, language = (
         attribute("attributes-charset", Tag.CHARSET, "utf-8"),

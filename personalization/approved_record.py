@@ -91,7 +91,10 @@ class DocumentDetails:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose document; `birth_date` is ISO `YYYY-MM-DD` with 00 for an unknown month or day. Names are NFC."""
+    """Whose document; `birth_date` is ISO `YYYY-MM-DD` with 00 for an unknown month or day.
+
+    Names are NFC, without spaces at their ends and with single ones inside, whatever the wire form had.
+    """
 
     personal_code: str | None
     surname: str

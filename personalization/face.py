@@ -23,7 +23,7 @@ from reportlab.pdfgen.pathobject import PDFPathObject
 
 import card_profiles
 from card_profiles.model import ArtItem, CardProfile
-from personalization.face_fonts import LINE_PITCH, FaceRefused, check_letters, fit_text, load_fonts, width_pt
+from personalization.face_fonts import HIGHEST, LINE_PITCH, FaceRefused, check_letters, fit_text, load_fonts, width_pt
 from personalization.guilloche import rosette, waves
 
 __all__ = ["RELEASED_FONTS", "FaceContent", "FaceRefused", "compose_face"]
@@ -153,7 +153,7 @@ class _Drawing:
         self._canvas.setFillColor(_colour(item))
         self._canvas.setFont(font, size)
         # One line keeps the baseline of its neighbours when it is set smaller; two lines fill the box from its top.
-        baseline = self._top(item) - BASELINE * (item.size_pt if len(lines) == 1 else size)
+        baseline = self._top(item) - (BASELINE * item.size_pt if len(lines) == 1 else HIGHEST * size)
         for index, line in enumerate(lines):
             self._canvas.drawString(item.x_mm * mm, baseline - index * LINE_PITCH * size, line)
 

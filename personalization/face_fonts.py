@@ -14,8 +14,10 @@ SMALLEST_SHARE = 0.72
 """A line is shrunk to this share of its size before it is broken in two."""
 SMALLEST_SIZE_PT = 4.4
 """Nothing is set smaller, unless the profile asks for small type itself (then 72 % of that)."""
-LINE_PITCH = 1.08
-"""Distance of two baselines of one broken text, in sizes."""
+HIGHEST, DEEPEST = 1.01, 0.25
+"""How far the letters of a name reach above and below the baseline, in sizes: Ů and Ģ with their marks."""
+LINE_PITCH = HIGHEST + DEEPEST
+"""Distance of two baselines of one broken text, in sizes: no mark touches the other line."""
 
 
 class FaceRefused(Exception):
@@ -69,7 +71,7 @@ def fit_text(text: str, font: str, size_pt: float, box_pt: tuple[float, float], 
     """Lines (one or two) and their size in points, so that the text stands whole in the box (width, height).
 
     One line is shrunk to 72 % of its size; then the text is broken in two, and shrunk further if it must be. The
-    height of the box counts for two lines alone.
+    height of the box counts for two lines alone: all their marks stand inside it.
     Raises `FaceRefused` when it still does not fit: a name is never clipped.
     """
     width, height = box_pt
@@ -77,9 +79,11 @@ def fit_text(text: str, font: str, size_pt: float, box_pt: tuple[float, float], 
     single = size_pt * min(1.0, width / max(width_pt(text, font, size_pt), 1e-9))
     if single >= max(SMALLEST_SHARE * size_pt, floor):
         return [text], single
-    two_high = min(size_pt, height / (1 + LINE_PITCH))
+    two_high = min(size_pt, height / (HIGHEST + LINE_PITCH + DEEPEST))
     for breaks in (_natural_breaks(text), _any_breaks(text)):
-        lines, size = max((_pair(pair, font, two_high, width) for pair in breaks), key=_size, default=([text], 0.0))
+        # The most even break is the one that needs least shrinking.
+        even = sorted(breaks, key=lambda pair: max(width_pt(line, font, size_pt) for line in pair))
+        lines, size = _pair(even[0], font, two_high, width) if even else ([text], 0.0)
         if size >= floor:
             return lines, size
     if single >= floor:
@@ -90,10 +94,6 @@ def fit_text(text: str, font: str, size_pt: float, box_pt: tuple[float, float], 
 def _pair(lines: list[str], font: str, size_pt: float, width: float) -> tuple[list[str], float]:
     widest = max(width_pt(line, font, size_pt) for line in lines)
     return lines, size_pt * min(1.0, width / max(widest, 1e-9))
-
-
-def _size(found: tuple[list[str], float]) -> float:
-    return found[1]
 
 
 def _natural_breaks(text: str) -> list[list[str]]:

@@ -29,7 +29,7 @@ from personalization.rules.document import four_eyes_failures, revision_failures
 from personalization.rules.fingerprints import fingerprint_failures
 from personalization.rules.images import FINGERPRINTS, PORTRAIT, SIGNATURE, RecordPictures, read_pictures
 from personalization.rules.json_shape import ShapeCheck
-from personalization.rules.names import name_failures
+from personalization.rules.names import name_as_written, name_failures
 from personalization.rules.personal_code import personal_code_failures
 from personalization.rules.schema import FAILS_THE_OBJECT_ONLY, schema_failures
 from personalization.rules.view import RecordView
@@ -55,6 +55,13 @@ __all__ = [
 ]
 
 MAXIMUM_FAILURES = 100
+UNPARSED_TEXT = Failure(
+    "",
+    "json/form",
+    "The record is not a JSON object: what was delivered is text that does not parse as JSON, is too large or is "
+    "nested too deeply.",
+)
+"""Of a record that is a string: so a source hands over what it holds but cannot read as a JSON value."""
 
 
 def check_record(record: object, places: Places, *, now: datetime) -> CheckedRecord | tuple[Failure, ...]:
@@ -64,6 +71,8 @@ def check_record(record: object, places: Places, *, now: datetime) -> CheckedRec
     """
     if now.tzinfo is None:
         raise ValueError("now must be an aware datetime")
+    if isinstance(record, str):
+        return (UNPARSED_TEXT,)
     shape = ShapeCheck(record)
     malformed = {failure.pointer for failure in shape.failures}
     schema = [f for f in schema_failures(shape.copy) if not _within(f.pointer, malformed)]
@@ -107,6 +116,7 @@ def _checked(record: Any, read: RecordPictures) -> CheckedRecord:
     instant = parse_instant(approved["at"])
     expiry = document["expiry_date"]
     height = holder.get("height_cm")
+    original_form = holder.get("name_original_form")
     contact = record["certificates"].get("contact") or {}
     order = record["order"]
     return CheckedRecord(
@@ -134,9 +144,9 @@ def _checked(record: Any, read: RecordPictures) -> CheckedRecord:
         ),
         holder=Holder(
             personal_code=holder["personal_code"],
-            surname=holder["surname"],
-            given_names=holder["given_names"],
-            name_original_form=holder.get("name_original_form"),
+            surname=name_as_written(holder["surname"]),
+            given_names=name_as_written(holder["given_names"]),
+            name_original_form=name_as_written(original_form) if original_form is not None else None,
             birth_date=holder["birth_date"],
             birth_place=holder.get("birth_place"),
             sex=holder["sex"],

@@ -4,7 +4,7 @@ Where the table offers a choice (Ä, Å, Ñ, Ö, Ü) its first recommendation is
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from card_profiles.codecs.errors import CodecError
@@ -85,28 +85,50 @@ def transliterate(name: str) -> str:
 def fit_name(surname: str, given_names: str, size: int) -> str:
     """The name field of `size` characters: `primary<<secondary`, filled up with `<` or truncated (9303-5 §4.2.2.3).
 
-    Truncation is method (a) of 9303-5 §4.2.3: components become shorter from the last to the first, down to initials,
-    those of the given names before those of the surname, until the field ends with a letter. Components that do not
-    fit even as initials are left out from the end, the first of each identifier never. Raises `NameRefused`.
+    The surname gives way only so far that `<<` and the first letter of the given names stand; the given names take
+    what is left. How, is method (a) of 9303-5 §4.2.3: components become initials from the last to the first; those that
+    do not fit even so are left out from the end, the first of each identifier never. A truncated field ends with a
+    letter, unless the name is a surname of single letters alone. Raises `NameRefused`.
     """
     primary = transliterate(surname).split("<") if surname else []
     secondary = transliterate(given_names).split("<") if given_names else []
     if not primary:
         raise NameRefused("there is no surname")
-    while _shortest(primary, secondary) > size:
-        (secondary if len(secondary) > 1 else primary).pop()
-    excess = len(_join(primary, secondary)) - size
-    for identifier in (secondary, primary):
-        for position in reversed(range(len(identifier))):
-            cut = max(0, min(excess, len(identifier[position]) - 1))
-            identifier[position] = identifier[position][: len(identifier[position]) - cut]
-            excess -= cut
-    return _join(primary, secondary).ljust(size, "<")
+    if not secondary:
+        return _shortened(primary, size).ljust(size, "<")
+    whole = "<<".join(("<".join(primary), "<".join(secondary)))
+    if len(whole) <= size:
+        return whole.ljust(size, "<")
+    room = size - len("<<") - len(_with_initials(primary, size - len("<<") - 1))
+    given = _shortened(secondary, room)
+    if len(given) < room and given != "<".join(secondary):
+        # Initials and their separators leave one place empty: one letter of the surname makes room for one initial more
+        given = _shortened(secondary, room + 1)
+    # Where the given names are short, letters that initials had freed go back to the surname.
+    return f"{_shortened(primary, size - len('<<') - len(given))}<<{given}"
 
 
-def _shortest(primary: list[str], secondary: list[str]) -> int:
-    return len(_join([part[0] for part in primary], [part[0] for part in secondary]))
+def _shortened(components: Sequence[str], size: int) -> str:
+    """At most `size` characters: components cut from the last to the first, to no fewer letters than needed."""
+    kept = _that_fit(components, size)
+    excess = len("<".join(kept)) - size
+    for position in reversed(range(len(kept))):
+        cut = max(0, min(excess, len(kept[position]) - 1))
+        kept[position] = kept[position][: len(kept[position]) - cut]
+        excess -= cut
+    return "<".join(kept)
 
 
-def _join(primary: list[str], secondary: list[str]) -> str:
-    return "<<".join("<".join(identifier) for identifier in (primary, secondary) if identifier)
+def _with_initials(components: Sequence[str], size: int) -> str:
+    """At most `size` characters: whole components made initials from the last on; the first is cut as `_shortened`."""
+    kept = _that_fit(components, size)
+    for position in reversed(range(1, len(kept))):
+        if len("<".join(kept)) <= size:
+            break
+        kept[position] = kept[position][0]
+    return _shortened(kept, size)
+
+
+def _that_fit(components: Sequence[str], size: int) -> list[str]:
+    """As many components, from the first on, as have room as initials; one at least."""
+    return list(components[: max(1, (size + 1) // 2)])

@@ -4,9 +4,13 @@ The terminal must have been released. A verdict rests on bytes compared and sign
 status. One pkcs11-tool for each key signs and reads the certificate in the same run; they run one after the other,
 because two programs would take each other's PIN and application away. PINs go by environment, all data by memory
 files and pipes.
+
+A program that did not run, did not end, saw no reader or read nothing has judged nothing: the whole judgement is made
+once more, from scratch, and only then counts.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +21,7 @@ from personalization.inspection.steps import (
     InspectionFailed,
     JudgeReport,
     NotApplicable,
+    Step,
     Stopwatch,
     run_steps,
 )
@@ -25,7 +30,12 @@ from pki.ecdsa import verify
 from pki.errors import CertificateRefused, SignatureInvalid
 
 DIGEST_BYTES = 48
+AGAIN_SECONDS = 0.5
+"""Pause before the second judgement: pcscd has noticed by then whatever happened to the reader."""
 _ESTEID_2018 = 35001  # SC_CARD_TYPE_ESTEID_2018: the LatEID layout in OpenSC's esteid2018 driver
+
+_PIN_REFUSED = "CKR_PIN_"
+"""In what pkcs11-tool says when the card refused a PIN: that is a verdict."""
 
 RandomBytes = Callable[[int], bytes]
 
@@ -61,16 +71,30 @@ def judge(
     if not certificates:
         return JudgeReport("opensc", run_steps([("certificates", _no_certificates)]))
     watch = Stopwatch()
+    places = (reader_name, pcsc_socket, other_readers, atr)
+    heard, steps, signatures = _judge_once(places, certificates, pins, random_bytes)
+    if not heard:
+        time.sleep(AGAIN_SECONDS)
+        _, steps, signatures = _judge_once(places, certificates, pins, random_bytes)
+    return JudgeReport("opensc", steps, signatures, watch.elapsed())
+
+
+def _judge_once(
+    places: tuple[str, str, Sequence[str], bytes],
+    certificates: Mapping[str, bytes],
+    pins: Mapping[str, bytes],
+    random_bytes: RandomBytes,
+) -> tuple[bool, tuple[Step, ...], dict[str, CardSignature]]:
+    """Whether every program was heard, what they said, and the card's signatures."""
     with Bench() as bench:
-        desk = _Desk(bench, reader_name, pcsc_socket, other_readers, atr)
+        desk = _Desk(bench, *places)
         trials = [_Trial(desk, slot, der, pins, random_bytes(DIGEST_BYTES)) for slot, der in certificates.items()]
         checks: list[tuple[str, Check]] = [("reader", desk.check)]
         for trial in trials:
             checks.append((f"{trial.slot}: certificate", trial.check_certificate))
             checks.append((f"{trial.slot}: signature", trial.check_signature))
         steps = run_steps(checks)
-        signatures = {trial.slot: trial.made for trial in trials if trial.made is not None}
-        return JudgeReport("opensc", steps, signatures, watch.elapsed())
+        return desk.heard, steps, {trial.slot: trial.made for trial in trials if trial.made is not None}
 
 
 def _no_certificates() -> str:
@@ -89,6 +113,8 @@ class _Desk:
         self._other_readers = other_readers
         self._atr = atr
         self._configuration: MemoryFile | None = None
+        self.heard = True
+        """False once a program had nothing to say that could be about the card."""
 
     def check(self) -> str:
         """Raises `InspectionFailed` unless OpenSC sees the reader."""
@@ -100,6 +126,7 @@ class _Desk:
         if self._configuration is None:
             listed = self._readers()
             if self._reader_name not in listed:
+                self.heard = False
                 raise InspectionFailed("OpenSC does not see the reader of the card.")
             # OpenSC ignores readers whose name contains one of these.
             others = [
@@ -114,9 +141,17 @@ class _Desk:
 
     def run(self, *arguments: Argument, pins: Mapping[str, Argument]) -> bytes:
         """Standard output of an OpenSC program. Raises `InspectionFailed`."""
-        return self._bench.start(*arguments, environment=self._environment(self.configuration()) | dict(pins)).finish()[
-            0
-        ]
+        output, errors = self._finished(*arguments, environment=self._environment(self.configuration()) | dict(pins))
+        if not output and _PIN_REFUSED not in errors:
+            self.heard = False
+        return output
+
+    def _finished(self, *arguments: Argument, environment: Mapping[str, Argument]) -> tuple[bytes, str]:
+        try:
+            return self._bench.start(*arguments, environment=environment).finish()
+        except InspectionFailed:
+            self.heard = False
+            raise
 
     def _environment(self, configuration: MemoryFile) -> dict[str, Argument]:
         return {"OPENSC_CONF": configuration, "PCSCLITE_CSOCK_NAME": self._pcsc_socket}
@@ -124,7 +159,7 @@ class _Desk:
     def _readers(self) -> tuple[str, ...]:
         plain = self._bench.file(_opensc_conf(self._atr, ()))
         environment = self._environment(plain)
-        listing = self._bench.start("opensc-tool", "--list-readers", environment=environment).finish()[0]
+        listing, _ = self._finished("opensc-tool", "--list-readers", environment=environment)
         lines = listing.decode("utf-8", "replace").splitlines()
         # "Nr.  Card  Features  Name", and below it the names from the same column on
         column = next((line.index("Name") for line in lines if line.startswith("Nr.")), None)

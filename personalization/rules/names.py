@@ -41,6 +41,11 @@ def name_failures(view: RecordView) -> Iterator[Failure]:
     yield from _surname(view)
 
 
+def name_as_written(text: str) -> str:
+    """A name without spaces at its ends and with single ones inside: so it stands on print, chip and certificate."""
+    return " ".join(part for part in text.split(" ") if part)
+
+
 def _text(pointer: str, text: str) -> Iterator[Failure]:
     if not unicodedata.is_normalized("NFC", text):
         yield Failure(pointer, "text-nfc", "The text is not in Unicode normalization form C.")

@@ -36,8 +36,15 @@ class Encoding:
         """Power the card in position and ask what it is."""
         return read_contact(self._terminal, profile.chip, script_prefix=script_prefix, fence=fence)
 
+    def release(self) -> None:
+        """Let the card in position go, unpowered: it may be moved."""
+        self._terminal.release()
+
     def encode(self, job: ImagedJob, contact: Contact, clock: Callable[[], datetime]) -> EncodedCard:
-        """Bind, write, lock. Raises `ChannelBroken`, `ChipRefused`, `StationUnavailable`, `Halt`, `FencedOut`."""
+        """Bind, write, lock.
+
+        Raises `CardLost`, `ChannelBroken`, `ChipRefused`, `WrongChip`, `StationUnavailable`, `Halt`, `FencedOut`.
+        """
         started = time.monotonic()
         ref = job.ref
         told = blank_of(contact)

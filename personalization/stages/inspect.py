@@ -5,6 +5,7 @@ and the card in position is ejected.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -26,6 +27,7 @@ from personalization.inspection.steps import JudgeReport, Verdict
 from personalization.intake import queue_message
 from personalization.portrait import chip_portrait
 from personalization.settings import StationSettings
+from personalization.spoilage import FailedInspection
 from personalization.stages.certify import document_report
 from personalization.stages.image import digits
 from personalization.station.contact import Contact
@@ -39,13 +41,16 @@ from pki.authorities import Authorities
 
 ONE_TIME_PIN_DIGITS = 12
 
+log = logging.getLogger("perso")
+
 
 class CardFailed(Exception):
-    """The card is not good; `reason_code` says by which judge."""
+    """The card is not good; `reason_code` says by which judge, `inspection` is to be kept with the spoiled card."""
 
-    def __init__(self, reason_code: str) -> None:
+    def __init__(self, reason_code: str, inspection: FailedInspection) -> None:
         super().__init__(reason_code)
         self.reason_code = reason_code
+        self.inspection = inspection
 
 
 class Inspecting:
@@ -73,22 +78,38 @@ class Inspecting:
         self._authorities = authorities
         self._source_name = source_name
 
-    def inspect(self, card: PrintedCard, contact: Contact, clock: Callable[[], datetime]) -> VerifiedCard:
-        """Judge, set the final PIN state, store all of it. Raises `CardFailed`, and the station's errors."""
+    def inspect(
+        self, card: PrintedCard, contact: Contact, clock: Callable[[], datetime], claimed: float
+    ) -> VerifiedCard:
+        """Judge, set the final PIN state, store all of it. Raises `CardFailed`, and the station's errors.
+
+        `claimed`: when the job was claimed (`time.monotonic`); the whole time since is stored as `card_milliseconds`.
+        """
         started = time.monotonic()
         ref = card.encoded.imaged.ref
         with self._database.begin() as connection:
             check_fence(connection, ref, clock())
         report = self._judge(card, contact, clock())
-        verdicts = report.verdicts()
-        failed = sorted(name for name, verdict in verdicts.items() if verdict is Verdict.FAILED)
-        if failed:
-            raise CardFailed(f"inspection-{failed[0]}")
-        verified = VerifiedCard(card, {name: verdict.value for name, verdict in verdicts.items()})
+        verdicts = {name: verdict.value for name, verdict in report.verdicts().items()}
         bodies = {"report": report_to_json(report), "report-page": report_to_html(report)}
+        if failed := sorted(name for name, verdict in verdicts.items() if verdict == Verdict.FAILED):
+            _log_failed_steps(report)
+            kept = FailedInspection(_result(verdicts, claimed), bodies, _milliseconds_since(started))
+            raise CardFailed(f"inspection-{failed[0]}", kept)
+        verified = VerifiedCard(card, verdicts)
         with self._database.begin() as connection:
-            milliseconds = int((time.monotonic() - started) * 1000)
-            self._store(connection, verified, bodies, clock(), milliseconds)
+            now = clock()
+            finish_stage(
+                connection,
+                ref,
+                Stage.INSPECT,
+                _result(verdicts, claimed),
+                now=now,
+                milliseconds=_milliseconds_since(started),
+                to=None,
+                keep=False,
+            )
+            self._store(connection, verified, bodies, now)
         return verified
 
     def _judge(self, card: PrintedCard, contact: Contact, now: datetime) -> InspectionReport:
@@ -138,25 +159,10 @@ class Inspecting:
         )
 
     def _store(
-        self,
-        connection: Connection,
-        verified: VerifiedCard,
-        bodies: Mapping[str, bytes],
-        now: datetime,
-        milliseconds: int,
+        self, connection: Connection, verified: VerifiedCard, bodies: Mapping[str, bytes], now: datetime
     ) -> None:
         encoded = verified.printed.encoded
         ref, blank = encoded.imaged.ref, encoded.blank
-        finish_stage(
-            connection,
-            ref,
-            Stage.INSPECT,
-            {"verdicts": dict(verified.verdicts)},
-            now=now,
-            milliseconds=milliseconds,
-            to=None,
-            keep=False,
-        )
         self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
         stock.settle(connection, blank.chip_serial, self._station.name, good=True, now=now)
         destroy_keys(connection, ref.id, now)
@@ -172,6 +178,21 @@ class Inspecting:
             "expiry_date": record.document.expiry_date.isoformat() if record.document.expiry_date else None,
         }
         queue_message(connection, self._source_name, "document", body, now)
+
+
+def _result(verdicts: Mapping[str, str], claimed: float) -> dict[str, object]:
+    return {"verdicts": dict(verdicts), "card_milliseconds": _milliseconds_since(claimed)}
+
+
+def _milliseconds_since(started: float) -> int:
+    return int((time.monotonic() - started) * 1000)
+
+
+def _log_failed_steps(report: InspectionReport) -> None:
+    for judge in report.judges:
+        for step in judge.steps:
+            if step.verdict is Verdict.FAILED:
+                log.warning("job %s: judge %s, step %d (%s) failed", report.job_id, judge.judge, step.number, step.name)
 
 
 def expected_card(imaged: ImagedJob, blank: Blank, authorities: Authorities) -> Expected:

@@ -78,6 +78,7 @@ def test_names_refused(name: str) -> None:
 # 9303-5 §4.2.3: VIZ primary, VIZ secondary, lower line; (a) of each kind is the method used here
 EXAMPLES = [
     ("NILAVADHANANANDA", "CHAYAPA DEJTHAMRONG KRASUANG", "NILAVADHANANANDA<<CHAYAPA<DE<K"),
+    ("BENNELONG WOOLOOMOOLOO WARRANDYTE WARNAMBOOL", "DINGO POTOROO", "BENNELONG<WOOLOOMOOLOO<W<W<<DI"),
     ("PAPANDROPOULOUS", "JONATHON ALEC", "PAPANDROPOULOUS<<JONATHON<ALEC"),
     ("VAN DER MUELLEN", "MARTIN", "VAN<DER<MUELLEN<<MARTIN<<<<<<<"),
     ("AL-BASRI", "HUDA MUHAMMAD JAWAD", "AL<BASRI<<HUDA<MUHAMMAD<JAWAD<"),
@@ -93,8 +94,25 @@ def test_name_fields_of_the_standard(surname: str, given_names: str, line: str) 
 
 
 @pytest.mark.parametrize(("surname", "given_names", "line"), [
-    ("BENNELONG WOOLOOMOOLOO WARRANDYTE WARNAMBOOL", "DINGO POTOROO", "BENNELONG<WOOLOOMOOLO<W<W<<D<P"),
+    ("NILAVADHANANANDA", "CHAYAPA DEJTHAMRONG KRASUANG", "NILAVADHANANANDA<<CHAYAPA<DEJ<K"),
+    ("BENNELONG WOOLOOMOOLOO WARRANDYTE WARNAMBOOL", "DINGO POTOROO", "BENNELONG<WOOLOOMOOLOO<W<W<<D<P"),
+    ("PAPANDROPOULOUS", "JONATHOON ALEC", "PAPANDROPOULOUS<<JONATHOON<ALEC"),
+    ("NILAVADHANANANDA", "CHAYAPA DEJTHAMRONG KRASUANG", "NILAVADHANANANDA<<CHAYAPA<DEJTHAMRONG<K"),
+    ("BENNELONG WOOLOOMOOLOO WARRANDYTE WARNAMBOOL", "DINGO POTOROO", "BENNELONG<WOOLOOMOOLOO<WARRANDYTE<W<<DI"),
+    ("PAPANDROPOULOUS", "JONATHON WARREN TREVOR", "PAPANDROPOULOUS<<JONATHON<WARREN<TREVOR"),
+])  # fmt: skip
+def test_name_fields_of_the_other_sizes(surname: str, given_names: str, line: str) -> None:
+    """9303-6 §4.2.3 (TD2, 31 characters) and 9303-4 §4.2.3 (TD3, 39): the same method, (a)."""
+    assert fit_name(surname, given_names, len(line)) == line
+
+
+@pytest.mark.parametrize(("surname", "given_names", "line"), [
+    ("BENNELONG WOOLOOMOOLOO WARRANDYTE WARNAMBOOL", "D", "BENNELONG<WOOLOOMOOLOO<WA<W<<D"),
     ("NILAVADHANANANDA", "ARNPOL PETCH CHARONGUANG", "NILAVADHANANANDA<<ARNPOL<PET<C"),
+    ("X" * 27, "YVES ZOE", "X" * 27 + "<<Y"),
+    ("X" * 60, " ".join(["ZOE"] * 15), "X" * 27 + "<<Z"),
+    ("KALNS", " ".join(["ZOE"] * 15), "KALNS<<ZOE<Z<Z<Z<Z<Z<Z<Z<Z<Z<Z"),
+    ("AB", "A B C D E F G H I J K L M N O P", "A<<A<B<C<D<E<F<G<H<I<J<K<L<M<N"),
     ("X" * 40, "", "X" * 30),
     ("X" * 40, "Y", "X" * 27 + "<<Y"),
     ("A B C D E F G H I J K L M N O P Q R", "S T U", "A<B<C<D<E<F<G<H<I<J<K<L<M<N<<S"),
@@ -105,11 +123,15 @@ def test_truncation_keeps_an_initial_and_ends_with_a_letter(surname: str, given_
 
 
 NAMES = st.text(st.sampled_from(sorted(letters_allowed)), min_size=1, max_size=20)
+SHORT_NAMES = st.text(st.sampled_from("abĳß"), min_size=1, max_size=3)
 
 
-@given(st.lists(NAMES, min_size=1, max_size=5), st.lists(NAMES, max_size=5))
+@given(
+    st.lists(NAMES, min_size=1, max_size=5) | st.lists(SHORT_NAMES, min_size=1, max_size=30),
+    st.lists(NAMES, max_size=5) | st.lists(SHORT_NAMES, max_size=30),
+)
 def test_any_name_fits(surname: list[str], given_names: list[str]) -> None:
-    """Nothing is cut when it fits; a cut field ends with a letter (components of several letters always fill it)."""
+    """Nothing is cut when it fits; a cut field ends with a letter; given names take little from a surname."""
     line = fit_name(" ".join(surname), " ".join(given_names), 30)
     whole = "<<".join(transliterate(" ".join(part)) for part in (surname, given_names) if part)
     assert len(line) == 30
@@ -117,8 +139,12 @@ def test_any_name_fits(surname: list[str], given_names: list[str]) -> None:
     if len(whole) <= 30:
         assert line.rstrip("<") == whole
     else:
-        assert "<<" in line.rstrip("<") or not given_names
-        assert line[-1] != "<"
+        primary, _, secondary = line.rstrip("<").partition("<<")
+        assert bool(secondary) == bool(given_names)
+        # A surname of many single letters, alone, has no letter for the last place.
+        assert line[-1] != "<" or (not given_names and len(primary) == 29 and set(primary[1::2]) == {"<"})
+        if given_names and len(surname) == 1:
+            assert len(primary) >= min(len(transliterate(surname[0])), 27) - 1
 
 
 def test_punctuation_is_what_a_record_may_bring() -> None:

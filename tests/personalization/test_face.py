@@ -16,12 +16,14 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
-from PIL import Image
+from fontTools.ttLib import TTFont
+from PIL import Image, ImageChops
 
+from card_profiles.codecs.transliteration import letters_allowed, punctuation_allowed
 from card_profiles.model import ArtItem, CardProfile, FaceSpec
 from card_profiles.profile import load_profile
 from personalization.face import FaceContent, FaceRefused, compose_face
-from personalization.face_fonts import fit_text, load_fonts, width_pt
+from personalization.face_fonts import DEEPEST, HIGHEST, fit_text, load_fonts, width_pt
 
 ROOT = Path(__file__).parents[2]
 OCR_MODEL = ROOT / "tests" / "data" / "ocr"
@@ -188,6 +190,37 @@ def test_long_names_stand_whole(profile: CardProfile, content: FaceContent, surn
     document = compose_face(profile, with_fields(content, surname=surname, given_names=surname))
     printed = "".join(page_text(document, 0).replace("\ufffe", "-").split())
     assert printed.count("".join(surname.split())) == 2
+
+
+@pytest.mark.parametrize("length", [32, 40, 50, 60])
+@pytest.mark.parametrize("word", ["ŽŠČŮĢĶĻŅ", "ģķļņŗžšč", "Ģjgž Ůpyq ", "Ž-ģ", "Ŵ", "œ", "l "])
+def test_long_names_stand_inside_their_places(content: FaceContent, word: str, length: int) -> None:
+    """Marks above and below stay between the label of the field and the label of the next one."""
+    profile = load_profile("eid-citizen@1")
+    bare = replace(content, portrait=tiny_jpeg(), signature=None)
+    name = (word * length)[:length].strip()
+    empty = raster(compose_face(profile, with_fields(bare, surname="", given_names="")), 0).convert("L")
+    for field in ("surname", "given_names"):
+        (item,) = (item for item in profile.face.items if (item.kind, item.source) == ("field", field))
+        names = {"surname": "", "given_names": "", field: name}
+        page = raster(compose_face(profile, with_fields(bare, **names)), 0).convert("L")
+        ink = ImageChops.difference(page, empty).getbbox()
+        assert ink is not None
+        left, top, right, bottom = (value * 25.4 / 300 for value in ink)
+        # 0.6 mm above the box the label's letters end, and below it the next label's begin; a pixel is 0.085 mm.
+        assert top >= item.y_mm - (0.6 if bottom - top < 3 else 0.1)
+        assert bottom <= item.y_mm + item.height_mm + 0.1
+        assert item.x_mm - 0.1 <= left
+        assert right <= item.x_mm + item.width_mm + 0.1
+
+
+def test_no_mark_reaches_further_than_two_lines_allow(profile: CardProfile) -> None:
+    for name in ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"):
+        font = TTFont(ROOT / "card_profiles" / "art" / "fonts" / name)
+        glyphs, em = font["glyf"], font["head"].unitsPerEm
+        marks = [glyphs[font.getBestCmap()[ord(one)]] for one in letters_allowed | punctuation_allowed - {" "}]
+        assert max(glyph.yMax for glyph in marks) <= HIGHEST * em
+        assert min(glyph.yMin for glyph in marks) >= -DEEPEST * em
 
 
 def test_what_does_not_fit_is_refused(profile: CardProfile, content: FaceContent) -> None:

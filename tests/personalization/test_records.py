@@ -133,6 +133,21 @@ def test_what_is_no_json_is_refused_at_its_place(place: str, value: object, expe
     assert expected in failures_with({place: value})
 
 
+@pytest.mark.parametrize("text", ["", "{", "Kalniņa", "\ud800", '{"record_id": "PADIS-2026-0000001"}', "[" * 100_000])
+def test_a_record_that_is_text_was_not_json_at_its_source(text: str) -> None:
+    (failure,) = check_record(text, PLACES, now=NOW)  # type: ignore[misc]
+    assert (failure.pointer, failure.rule) == ("", "json/form")
+    assert failure.message == (
+        "The record is not a JSON object: what was delivered is text that does not parse as JSON, is too large or is "
+        "nested too deeply."
+    )
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, [], [{}]])
+def test_other_values_that_are_no_object_are_of_the_wrong_type(value: object) -> None:
+    assert failures(value) == {("", "schema/type")}
+
+
 def test_nesting_without_end_is_refused() -> None:
     found = failures_with({"/holder/surname": _nested(100_000)})
     assert any(rule == "json/depth" and pointer.startswith("/holder/surname/0") for pointer, rule in found)

@@ -5,8 +5,9 @@ import unicodedata
 import pytest
 
 from card_profiles.codecs.mrz import letters_allowed, transliterate
+from personalization.records import CheckedRecord, check_record, record_from_bytes, record_to_bytes
 from personalization.rules.names import LETTERS, PUNCTUATION
-from tests.personalization.record_vectors import failures_with
+from tests.personalization.record_vectors import CITIZEN, NOW, PLACES, changed, failures_with
 
 SURNAME = "/holder/surname"
 GIVEN = "/holder/given_names"
@@ -76,6 +77,26 @@ def test_a_single_name_is_a_surname() -> None:
 def test_marks_alone_are_no_surname(blank: str) -> None:
     assert failures_with({SURNAME: blank}) == {(SURNAME, "surname-required")}
     assert failures_with({GIVEN: blank}) == {(GIVEN, "given-names-blank")}
+
+
+@pytest.mark.parametrize(
+    ("wire", "checked"),
+    [
+        ("Kalns ", "Kalns"),
+        (" Kalns", "Kalns"),
+        ("O  Neil", "O Neil"),
+        ("  de   la  Cruz ", "de la Cruz"),
+        ("A -B", "A -B"),
+    ],
+)
+def test_the_checked_form_has_no_spaces_that_nobody_sees(wire: str, checked: str) -> None:
+    changes = {SURNAME: wire, GIVEN: wire, "/holder/name_original_form": wire, "/holder/birth_place": wire}
+    record = check_record(changed(CITIZEN, changes), PLACES, now=NOW)
+    assert isinstance(record, CheckedRecord)
+    holder = record.holder
+    assert (holder.surname, holder.given_names, holder.name_original_form) == (checked, checked, checked)
+    assert holder.birth_place == wire
+    assert record_from_bytes(record_to_bytes(record)) == record
 
 
 def test_a_birth_place_is_no_name() -> None:

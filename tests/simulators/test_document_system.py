@@ -117,14 +117,14 @@ def test_the_order_stays_when_files_come_change_and_go(folder: Path) -> None:
 
 
 def test_a_file_that_vanishes_while_it_runs_is_skipped(folder: Path) -> None:
-    for name in "abc":
+    for name in ("a.json", "b.json", "c.json"):
         write(folder, name, "2026-01-01T00:00:00Z")
     with started("document_system", "--records", folder, "--directory", folder.parent / "state") as process:
         client = Client(process)
-        (folder / "b").unlink()
-        write(folder, "c", "2026-01-01T00:00:00Z", revision=2)
+        (folder / "b.json").unlink()
+        write(folder, "c.json", "2026-01-01T00:00:00Z", revision=2)
         assert client.get("/approved-records")["positions"] == [1]
-        assert client.get("/files")["files"] == [{"position": 1, "file": "a"}]
+        assert client.get("/files")["files"] == [{"position": 1, "file": "a.json"}]
         client.close()
 
 
@@ -160,8 +160,23 @@ def test_strange_files_do_not_spoil_the_page(folder: Path) -> None:
     (folder / "3.json").write_bytes(b'{"approved": {"at": "0001-01-01T00:00:00+14:00"}}')
     (folder / "4.json").write_bytes(b'{"approved": "at"}')
     (folder / "5.json").mkdir()
-    (folder / ".hidden").touch()
     assert len(served(folder)) == 5
+
+
+def test_only_json_files_are_records(folder: Path) -> None:
+    write(folder, "good.json", "2026-01-01T00:00:00Z")
+    for name in (
+        "readme.txt",
+        ".gitignore",
+        ".hidden.json",
+        ".json",
+        "good.json~",
+        "good.json.bak",
+        "#good.json#",
+        "json",
+    ):
+        write(folder, name, "2026-01-01T00:00:00Z")
+    assert [record["record_id"] for record in served(folder).values()] == ["good.json"]
 
 
 def test_receipts_and_documents_are_kept_once(tmp_path: Path, samples: Client) -> None:

@@ -4,7 +4,7 @@
 
 Inputs: fonts-ocr-b 0.3~dfsg1-1 (OCRB.otf) and fonts-noto-core 20201225-1 (NotoSans-Regular.ttf, NotoSans-Bold.ttf).
 OCRB is converted from cubic (CFF) to quadratic (glyf) outlines, because the PDF writer takes no CFF fonts; Noto Sans
-is cut down to Latin. The same inputs give the same bytes. Published art names each file's SHA-256: never change one
+is cut down to Latin, Greek and Cyrillic. The same inputs give the same bytes. Published art names each file's SHA-256: never change one
 in place, add a file under a new name.
 """
 
@@ -18,10 +18,11 @@ from fontTools.ttLib import TTFont, newTable
 DEBIAN_FONTS = Path("/usr/share/fonts")
 HERE = Path(__file__).parent
 LARGEST_DEVIATION = 0.5  # in units of the em square (1000)
-LATIN = [
+LETTERS = [
     *range(0x20, 0x7F),
     *range(0xA0, 0x250),  # Latin-1, Latin Extended-A and -B
     *range(0x300, 0x362),  # combining marks
+    *range(0x370, 0x530),  # Greek and Cyrillic: places of birth come in them
     *range(0x1E00, 0x1F00),  # Latin Extended Additional
     *range(0x2010, 0x2040),  # dashes, quotation marks
     0x20AC,  # euro
@@ -78,7 +79,7 @@ def _truetype_maxp(glyph_count: int) -> object:
 
 
 def cut_noto(source: Path, target: Path) -> None:
-    """Only Latin letters, without hinting and layout tables; names and licence entries stay."""
+    """Only European letters, without hinting and layout tables; names and licence entries stay."""
     font = TTFont(source, recalcTimestamp=False)
     options = subset.Options()
     options.hinting = False
@@ -87,7 +88,7 @@ def cut_noto(source: Path, target: Path) -> None:
     options.name_IDs = ["*"]
     options.recalc_timestamp = False
     worker = subset.Subsetter(options)
-    worker.populate(unicodes=LATIN)
+    worker.populate(unicodes=LETTERS)
     worker.subset(font)
     font.save(target)
 

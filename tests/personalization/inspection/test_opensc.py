@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 
 from personalization.inspection import openssl
 from personalization.inspection.opensc import judge
+from personalization.inspection.programs import Argument, Bench, Run
 from personalization.inspection.steps import JudgeReport, Verdict
 from tests.personalization.inspection import finished_card as made
 from tests.personalization.inspection.finished_card import Order, SpecimenCentre
@@ -140,6 +141,24 @@ def test_a_reader_that_is_not_there(room: Inspection) -> None:
     )
     assert report.verdict is Verdict.FAILED
     assert len(failed(report)) == 5
+
+
+@pytest.mark.services
+def test_a_program_that_does_not_run_is_no_verdict_at_first(room: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+    started_programs: list[object] = []
+    start = Bench.start
+
+    def fail_at_first(bench: Bench, *arguments: Argument, environment: Mapping[str, Argument] | None = None) -> Run:
+        started_programs.append(arguments[0])
+        arguments = ("there-is-no-such-program",) if len(started_programs) == 2 else arguments
+        return start(bench, *arguments, environment=environment)
+
+    monkeypatch.setattr(Bench, "start", fail_at_first)
+    assert room.judged("right").verdict is Verdict.OK
+    assert started_programs.count("opensc-tool") == 2
+    started_programs[:] = ["nothing fails from here"] * 2
+    assert room.judged("foreign-key").verdict is Verdict.FAILED
+    assert started_programs.count("opensc-tool") == 1, "a verdict is not asked for twice"
 
 
 def test_without_certificates_it_is_not_applicable() -> None:

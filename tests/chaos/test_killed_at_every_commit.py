@@ -5,7 +5,7 @@ the source (a list) and PC/SC (the chips are reached directly; what happens on t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,7 +37,10 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 class Bench:
     """A line without PC/SC, whose worker can be killed; records come one by one."""
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, root: Path, stack: ExitStack, worker: Callable[[Mapping[str, Any]], None] = killed_worker.work
+    ) -> None:
+        self._worker = worker
         self._processes = get_context("forkserver")
         self._processes.set_forkserver_preload(["tests.chaos.killed_worker"])
         self.state = StateDirectory(root)
@@ -80,11 +83,11 @@ class Bench:
         self.records.append(file)
         return str(record["record_id"])
 
-    def work(self, *, die_at: int | None, before: bool = False) -> int:
-        """Run the worker until nothing is left, or until it dies; its exit code."""
-        plan = self._plan | {"records": [str(r) for r in self.records], "die_at": die_at, "before": before}
+    def work(self, *, die_at: int | None, before: bool = False, **more: object) -> int:
+        """Run the worker until nothing is left, or until it dies; its exit code. `more` goes into its plan."""
+        plan = self._plan | {"records": [str(r) for r in self.records], "die_at": die_at, "before": before} | more
         # Forked from a server that has the imports done but no PKCS#11 module: a fresh process in 10 ms.
-        process = self._processes.Process(target=killed_worker.work, args=(plan,))
+        process = self._processes.Process(target=self._worker, args=(plan,))
         process.start()
         process.join(120)
         assert process.exitcode is not None

@@ -24,7 +24,7 @@ def key_from_dgi(value: bytes, dek: bytes) -> bytes:
         if set(fields) != {0x81, 0x82} or len(fields[0x81]) != 1:
             raise StatusError(Status.WRONG_DATA)
         information = aes_key_unwrap_with_padding(dek, fields[0x82])  # RFC 5649
-        key = serialization.load_der_private_key(information, password=None)
+        key = serialization.load_der_private_key(_without_filler(information), password=None)
     except (tlv.TlvError, InvalidUnwrap, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise StatusError(Status.WRONG_DATA) from error
     algorithm = fields[0x81][0]
@@ -32,6 +32,16 @@ def key_from_dgi(value: bytes, dek: bytes) -> bytes:
     if curve is None or not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != curve.name:
         raise StatusError(Status.WRONG_DATA)
     return bytes((algorithm,)) + key.private_numbers().private_value.to_bytes(curve.key_size // 8)
+
+
+def _without_filler(information: bytes) -> bytes:
+    """The PrivateKeyInfo alone: a token may have filled it with up to 7 zero octets. Raises `ValueError`."""
+    if len(information) < 3 or information[0] != 0x30 or information[1] > 0x81:
+        raise ValueError("no PrivateKeyInfo of an EC key")
+    end = 3 + information[2] if information[1] == 0x81 else 2 + information[1]
+    if len(information) - end > 7 or any(information[end:]):
+        raise ValueError("more than filler follows the PrivateKeyInfo")
+    return information[:end]
 
 
 def sign(contents: Contents, reference: int, digest: bytes) -> bytes:

@@ -192,13 +192,13 @@ def pin_object(reference: int, digits: bytes | None, *, minimum: int, tries: int
     return dgi(0xC100 | reference, bytes([0x81, 1, tries, 0x82, 1, minimum]) + value + bytes([0x84, 1, state]))
 
 
-def key_object(reference: int, key: ec.EllipticCurvePrivateKey, algorithm: int = 0x0D) -> bytes:
-    """DGI C2rr: the key wrapped for this chip."""
+def key_object(reference: int, key: ec.EllipticCurvePrivateKey, algorithm: int = 0x0D, filler: bytes = b"") -> bytes:
+    """DGI C2rr: the key wrapped for this chip, with what a token may add before it wraps."""
     information = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     dek = chip_keys(MASTERS[Function.KEY], SERIAL)[2]
-    wrapped = aes_key_wrap_with_padding(dek, information)
+    wrapped = aes_key_wrap_with_padding(dek, information + filler)
     return dgi(0xC200 | reference, bytes([0x81, 1, algorithm, 0x82, 0x81, len(wrapped)]) + wrapped)
 
 

@@ -228,6 +228,14 @@ def test_a_key_for_another_chip_or_another_curve_is_refused(chip: Chip) -> None:
     session.store(MAIN, right)
 
 
+def test_a_key_that_the_token_filled_with_zeros_is_taken_and_nothing_else_behind_it(chip: Chip) -> None:
+    session = open_channel(chip, KEY)
+    key = ec.generate_private_key(ec.SECP256R1())
+    session.store(MAIN, host.key_object(0x81, key, 0x0C, bytes(7)))
+    session.store(MAIN, host.key_object(0x81, key, 0x0C, bytes(8)), status=0x6A80)
+    session.store(MAIN, host.key_object(0x81, key, 0x0C, b"\x01"), status=0x6A80)
+
+
 def test_an_unknown_application_is_not_there(chip: Chip) -> None:
     session = open_channel(chip, PERSO)
     session.install(bytes.fromhex("A000000308"), 0x6A88)

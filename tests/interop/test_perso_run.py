@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -114,6 +115,12 @@ def test_the_samples_become_verified_cards(sample_run: tuple[Path, dict[str, Any
         assert card["judges"] == {"own": "ok", "opensc": "ok", "openssl": "ok"}
     assert len({card["document_number"] for card in told["cards"]}) == len(eid)
     check_blanks(state, told["blanks"])
+
+
+def test_a_card_takes_a_station_less_than_two_seconds(sample_run: tuple[Path, dict[str, Any]]) -> None:
+    """From the claim to the verdict of all judges. The median, for the machine that tests run on has other work too."""
+    _, told = sample_run
+    assert statistics.median(card["seconds"] for card in told["cards"]) <= 2.0
 
 
 def test_a_later_run_tells_the_same_and_makes_nothing_anew(sample_run: tuple[Path, dict[str, Any]]) -> None:

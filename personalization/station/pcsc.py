@@ -117,6 +117,7 @@ class PcscTerminal:
         self._found = _named(self._wanted, names) if status == scard.SCARD_S_SUCCESS else None
         if self._found is None:
             self.release()
+            self._noticed = None  # a service that comes back counts from the beginning
             return scard.SCARD_E_UNKNOWN_READER, None
         return self._status(scard.SCARD_STATE_UNAWARE, 0.0)
 

@@ -38,6 +38,8 @@ from personalization.station.errors import (
     ChannelBroken,
     ChipRefused,
     HopperEmpty,
+    PrinterRefused,
+    PrintGivenUp,
     StationJammed,
     StationUnavailable,
     WrongChip,
@@ -162,6 +164,12 @@ class StationWorker:
             except CardFailed as failed:
                 self._spoil(ref, ChipSerial(contact.chip_serial), failed.reason_code, failed.inspection)
                 return
+            except PrintGivenUp as error:
+                log.warning("job %s: %s", ref.id, error)
+                self._spoil(ref, ChipSerial(contact.chip_serial), "print-given-up")
+                return
+            except PrinterRefused as error:
+                raise Halt("printer-refused", f"station {self._station}: {error}") from None
             except WrongChip:
                 raise Halt(
                     "wrong-chip", f"station {self._station} holds a chip that is not of the job's kind"

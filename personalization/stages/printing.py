@@ -1,7 +1,8 @@
 """Stage `print`: both faces, once. The printer's job list is asked before anything is sent again.
 
 Power cut: the intent names the print job; the printer is asked for that name. Completed: adopted. Still at work:
-waited for. Unknown: sent. Given up by the printer: a person decides (the card may be half printed).
+waited for. Unknown: sent. Given up by the printer: the card may be half printed, so it is spoiled and made again.
+Neither finished nor given up after a time: the station waits for a person.
 """
 
 import time
@@ -10,7 +11,7 @@ from datetime import datetime
 
 from personalization.audit import Event, record_events
 from personalization.flow import EncodedCard, PrintedCard, Stage
-from personalization.station.errors import AnswerLost, PrinterBusy, StationJammed, StationUnavailable
+from personalization.station.errors import AnswerLost, PrinterBusy, PrintGivenUp, StationJammed, StationUnavailable
 from personalization.station.ports import Printer, PrintJob, PrintJobState
 from personalization.store.database import Database
 from personalization.store.jobs import finish_stage, results, store_intent
@@ -28,7 +29,11 @@ class Printing:
         self._station = station
 
     def print(self, card: EncodedCard, clock: Callable[[], datetime]) -> PrintedCard:
-        """Print and wait. Raises `StationJammed` where a person must look, `StationUnavailable`, `FencedOut`."""
+        """Print and wait.
+
+        Raises `PrintGivenUp` for a spoiled card, `StationJammed` where a person must look, `PrinterRefused`,
+        `StationUnavailable`, `FencedOut`.
+        """
         started = time.monotonic()
         ref = card.imaged.ref
         with self._database.begin() as connection:
@@ -36,6 +41,8 @@ class Printing:
             if Stage.PRINT in results(connection, ref.id, (Stage.PRINT,)):
                 return PrintedCard(card, name)
         finished = self._printer.wait(self._submit_once(name, card.imaged.art.document), PRINT_SECONDS)
+        if finished.state in (PrintJobState.CANCELED, PrintJobState.ABORTED):
+            raise PrintGivenUp(f"print job {name} ended in state {finished.state}: {', '.join(finished.reasons)}")
         if finished.state != PrintJobState.COMPLETED:
             raise StationJammed(f"print job {name} ended in state {finished.state}: {', '.join(finished.reasons)}")
         with self._database.begin() as connection:

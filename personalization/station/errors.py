@@ -41,6 +41,10 @@ class PrinterRefused(StationError):
     """The printer will never take this document as it is."""
 
 
+class PrintGivenUp(StationError):
+    """The printer ended the job without a finished card (canceled or aborted): the card in it is spoiled."""
+
+
 class AnswerLost(StationError):
     """A request was sent and no answer came: ask what became of it before sending another."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from personalization.audit import verify_chain
 from personalization.centre import stock
-from personalization.store.tables import blank, job, job_step, sealed_body
+from personalization.store.tables import blank, certificate, job, job_step, sealed_body
 from tests.chaos import losing_worker
 from tests.chaos.test_killed_at_every_commit import Bench, check_one_card
 
@@ -49,6 +49,23 @@ def test_a_card_that_fails_three_times_is_spoiled_and_made_again(bench: Bench) -
     assert counts.received == counts.good + counts.spoiled + counts.left
     assert len(list((bench.state.station(1) / "reject").iterdir())) == 1
     verify_chain(bench.database)
+
+
+def test_a_jammed_print_spoils_the_card_and_it_is_made_again(bench: Bench) -> None:
+    record = bench.add_record()
+    (bench.state.simulated / "printer-1" / "jam").touch()
+    assert bench.work(die_at=None) == 0
+    with bench.database.reading() as connection:
+        jobs = connection.execute(select(job).where(job.c.record_id == record).order_by(job.c.attempt)).all()
+        assert [(row.state, row.reason_code) for row in jobs] == [("failed", "print-given-up"), ("done", None)]
+        assert len({row.document_number for row in jobs}) == 2
+        pairs = connection.execute(
+            select(certificate.c.job_id, certificate.c.state).where(certificate.c.job_id.in_([j.id for j in jobs]))
+        ).all()
+        counts = stock.count(connection)
+    assert {state for job_id, state in pairs if job_id == jobs[0].id} == {"revoked"}
+    assert {state for job_id, state in pairs if job_id == jobs[1].id} == {"on-hold"}
+    assert counts.received == counts.good + counts.spoiled + counts.left
 
 
 def test_a_card_that_fails_its_inspection_leaves_verdicts_and_report(bench: Bench) -> None:

@@ -4,8 +4,8 @@
 
 Inputs: fonts-ocr-b 0.3~dfsg1-1 (OCRB.otf) and fonts-noto-core 20201225-1 (NotoSans-Regular.ttf, NotoSans-Bold.ttf).
 OCRB is converted from cubic (CFF) to quadratic (glyf) outlines, because the PDF writer takes no CFF fonts; Noto Sans
-is cut down to Latin, Greek and Cyrillic. The same inputs give the same bytes. Published art names each file's SHA-256: never change one
-in place, add a file under a new name.
+is cut down to Latin, Greek and Cyrillic. The same inputs give the same bytes. Published art names each file's SHA-256:
+never change one in place, add a file under a new name.
 """
 
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 import time
 import urllib.request
 from collections.abc import Callable
@@ -32,7 +34,13 @@ STALLED_SECONDS = 180.0
 RESTARTS = 20
 BOX_BLANKS = 10
 SOURCE = "padis"
+JUDGING_PROGRAMS = ("openssl", "opensc-tool", "pkcs11-tool")
+"""Asked for before anything is made: a judge that is not there must not cost a card."""
 CEREMONIES = Path(__file__).resolve().parents[1] / "pki" / "ceremonies"
+
+
+class ProgramMissing(Exception):
+    """A program that the line needs is not installed; the sentence names it."""
 
 
 class LineStopped(Exception):
@@ -68,6 +76,9 @@ class LineResult:
 def prepare(options: LineOptions, say: Callable[[str], None]) -> None:
     """Token, ceremony and tables where they are missing; all of it can be killed and done again."""
     state = options.state
+    missing = [name for name in JUDGING_PROGRAMS if shutil.which(name, path=os.defpath) is None]
+    if missing:
+        raise ProgramMissing(f"not installed: {', '.join(missing)} (apt-get install opensc openssl, or `make setup`)")
     state.bind(specimen=options.specimen)
     ensure_token(state)
     directory = state.authorities(specimen=options.specimen)

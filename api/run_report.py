@@ -22,6 +22,7 @@ STATES = {
     JobState.UNCLEAR: "unclear",
 }
 JUDGES = ("own", "opensc", "openssl")
+NOT_APPLICABLE = "not-applicable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class RunReport:
     blanks: stock.BlankCounts
     cards_per_hour: float
     unfinished: int
+    spoiled: tuple[tuple[str, str], ...]
+    """Chip serial and reason code, for the table; not in the JSON."""
 
     @property
     def all_verified(self) -> bool:
@@ -109,6 +112,11 @@ def read_report(
         blanks=counts,
         cards_per_hour=round(cards_per_hour, 1),
         unfinished=unfinished,
+        spoiled=tuple(
+            (row.chip_serial, row.reason_code)
+            for row in jobs
+            if row.state == JobState.FAILED and row.chip_serial is not None
+        ),
     )
 
 
@@ -138,7 +146,7 @@ def _cards(connection: Connection, jobs: list[Any]) -> list[Mapping[str, Any]]:
                 "document_number": row.document_number,
                 "chip_serial": row.chip_serial,
                 "state": STATES.get(JobState(row.state), "in-work"),
-                "judges": {judge: verdicts.get(judge, "not-applicable") for judge in JUDGES},
+                "judges": {judge: verdicts.get(judge, NOT_APPLICABLE) for judge in JUDGES},
                 "seconds": round(_milliseconds(result, done) / 1000, 3),
             }
         )

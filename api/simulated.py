@@ -4,6 +4,7 @@ The product never imports them; what they say on their first line of output is a
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ class Simulator:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
+            # pcscd lies in /usr/sbin, which is not on the PATH of an ordinary Debian user.
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"},
         )
 
     def ready(self) -> dict[str, Any]:

@@ -60,6 +60,8 @@ CONTACT_SECONDS = 3.0
 """A card that was just moved may be mute or mistaken for so long: it is asked again until then."""
 
 CONTACT_PAUSE_SECONDS = 0.2
+MOST_SPOILED_IN_A_ROW = 5
+"""More than one document's attempts: then it is the machine, and every further blank would be lost too."""
 
 UNHEARD = (CardAbsent, CardLost, ChipRefused, AnswerUnreadable)
 TROUBLES = (*UNHEARD, ChannelBroken)
@@ -94,6 +96,7 @@ class StationWorker:
         self._owner = owner
         self._blank_profile = blank_profile
         self._clock = clock
+        self._spoiled_in_a_row = 0
 
     def run_once(self) -> bool:
         """Make one card, or clear the position; False where there is nothing to do now.
@@ -175,6 +178,7 @@ class StationWorker:
                     "wrong-chip", f"station {self._station} holds a chip that is not of the job's kind"
                 ) from None
             else:
+                self._spoiled_in_a_row = 0
                 self._eject(good=True)
                 return
 
@@ -227,6 +231,11 @@ class StationWorker:
                 vault=self._vault,
             )
         self._eject(good=False)
+        self._spoiled_in_a_row += 1
+        if self._spoiled_in_a_row == MOST_SPOILED_IN_A_ROW:
+            raise Halt(
+                "spoiled-in-a-row", f"{self._station} spoiled {MOST_SPOILED_IN_A_ROW} cards in a row, at last: {reason}"
+            )
 
     def _eject(self, *, good: bool) -> None:
         self._encoding.release()  # a card that is moved while it is connected leaves the reader's service in doubt

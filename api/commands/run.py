@@ -1,6 +1,7 @@
 """`perso run`: the main job on a folder of record files."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from api import line
 from api.commands.failure import CommandFailed
 from api.commands.terminal import PlainTable, console, plain, print_json
 from api.progress import Progress as Counts
-from api.run_report import JUDGES, RunReport, read_report
+from api.run_report import JUDGES, NOT_APPLICABLE, RunReport, read_report
 from api.simulated import SimulatorFailed
 from api.state_directory import StateDirectory, StateInUse, StateOfAnotherKind
 from api.token import CeremonyFailed, TokenMissing
@@ -82,6 +83,7 @@ def command(options: argparse.Namespace) -> int:
         StateInUse,
         StateOfAnotherKind,
         TokenMissing,
+        line.ProgramMissing,
         CeremonyFailed,
         SimulatorFailed,
         EngineError,
@@ -145,6 +147,8 @@ def _print_tables(report: RunReport, result: line.LineResult, state: StateDirect
                 names = ("", "")
         refused.print()
     output = console()
+    for serial, reason in report.spoiled:
+        output.print(plain(f"spoiled: {serial} ({reason})"))
     for entry in report.held:
         output.print(plain(f"held: {entry['record_id']} ({entry['reason']})"))
     blanks = report.blanks
@@ -157,9 +161,11 @@ def _print_tables(report: RunReport, result: line.LineResult, state: StateDirect
         output.print(plain(f"{report.cards_per_hour:.0f} cards/h; {result.limit}"))
     if result.not_proven:
         output.print(plain(f"NOT PROVEN (pcscd, reader driver, OpenSC): {result.not_proven}"))
+    elif any(card["judges"]["opensc"] == NOT_APPLICABLE for card in report.cards):
+        output.print(plain("not-applicable under opensc: cards without certificates, or made without PC/SC"))
     if report.cards:
-        serial = report.cards[-1]["chip_serial"]
+        serial, program = report.cards[-1]["chip_serial"], sys.argv[0]
         output.print(plain("see a card (faces, data groups, report) or put it into a reader:"))
-        output.print(plain(f"  perso card export {serial} DIR --state {state.root}"), soft_wrap=True)
-        output.print(plain(f"  perso card insert {serial} --state {state.root}"), soft_wrap=True)
+        output.print(plain(f"  {program} card export {serial} DIR --state {state.root}"), soft_wrap=True)
+        output.print(plain(f"  {program} card insert {serial} --state {state.root}"), soft_wrap=True)
     output.print(plain("every card was made" if report.all_verified else "NOT every card was made"))

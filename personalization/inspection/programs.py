@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from personalization.errors import Halt
 from personalization.inspection.steps import InspectionFailed
 
 TIMEOUT_SECONDS = 10.0
@@ -46,11 +47,10 @@ class Run:
     """A program that was started; several run side by side."""
 
     def __init__(self, arguments: Sequence[Argument], environment: Mapping[str, Argument]) -> None:
-        """Start it; a program that is not there is told by `finish`."""
+        """Start it. Raises `Halt` where it cannot be started: that says nothing of the card."""
         self._program = arguments[0]
         handed = [item for item in (*arguments, *environment.values()) if isinstance(item, MemoryFile)]
         self._finished: tuple[bytes, str] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(
                 [_text(argument) for argument in arguments],
@@ -61,15 +61,13 @@ class Run:
                 env={"LC_ALL": "C"} | {name: _text(value) for name, value in environment.items()},
             )
         except OSError:
-            self._process = None
+            raise Halt("judge-missing", f"{self._program} cannot be started; is it installed?") from None
 
     def finish(self, timeout_seconds: float = TIMEOUT_SECONDS) -> tuple[bytes, str]:
         """Standard output and standard error once the program has ended.
 
-        Raises `InspectionFailed` when it could not be started or did not end within `timeout_seconds`.
+        Raises `InspectionFailed` when it did not end within `timeout_seconds`.
         """
-        if self._process is None:
-            raise InspectionFailed(f"The program {self._program} could not be started.")
         if self._finished is None:
             try:
                 output, errors = self._process.communicate(timeout=timeout_seconds)
@@ -81,7 +79,7 @@ class Run:
 
     def close(self) -> None:
         """End the program if it still runs."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
 

@@ -150,7 +150,7 @@ def test_a_program_that_does_not_run_is_no_verdict_at_first(room: Inspection, mo
 
     def fail_at_first(bench: Bench, *arguments: Argument, environment: Mapping[str, Argument] | None = None) -> Run:
         started_programs.append(arguments[0])
-        arguments = ("there-is-no-such-program",) if len(started_programs) == 2 else arguments
+        arguments = ("true",) if len(started_programs) == 2 else arguments  # it ends and has said nothing
         return start(bench, *arguments, environment=environment)
 
     monkeypatch.setattr(Bench, "start", fail_at_first)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from personalization.errors import Halt
 from personalization.inspection.openssl import judge
 from personalization.inspection.steps import CardSignature, JudgeReport, Verdict
 
@@ -127,6 +128,9 @@ def test_nothing_stays_open_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_program_fails_the_steps(material: "Material", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_stops_the_line_and_fails_no_card(
+    material: "Material", monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.defpath", "/nowhere")
-    assert judged(material).verdict is Verdict.FAILED
+    with pytest.raises(Halt, match="openssl cannot be started"):
+        judged(material)

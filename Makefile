@@ -21,8 +21,7 @@ run: setup
 test: setup test-packages
 	$(BIN)/pytest
 
-check: setup test-packages lint types contracts
-	$(BIN)/pytest
+check: setup lint types contracts test
 
 setup: packages .venv/.ready
 

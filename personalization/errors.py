@@ -1,5 +1,7 @@
 """The engine's errors. Three failures only: retry, reject, halt; what is unclear belongs to people."""
 
+from pathlib import Path
+
 
 class EngineError(Exception):
     """Base of this room's errors; messages never hold personal data."""
@@ -30,3 +32,13 @@ class SealBroken(Halt):
 
     def __init__(self, sentence: str) -> None:
         super().__init__("seal-broken", sentence)
+
+
+def place_of(error: BaseException) -> str:
+    """Files and lines of an error's traceback, for the log; its text may quote data and is left out."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " > ".join(places)

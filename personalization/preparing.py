@@ -1,11 +1,12 @@
 """The preparing worker: keys, pairs and images of many jobs ahead of encoding, so that a station never waits."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from hsm.errors import HsmUnavailable
+from hsm.errors import HsmError, HsmUnavailable
 from personalization.audit import Event, record_events
-from personalization.errors import DataErased, FencedOut
+from personalization.errors import DataErased, EngineError, FencedOut, place_of
 from personalization.face import FaceRefused
 from personalization.flow import AcceptedJob, CertifiedJob, JobRef, JobState, KeyedJob, Stage
 from personalization.intake import open_job
@@ -21,6 +22,8 @@ from pki.errors import LintRefused, SubjectRefused, ValidityRefused
 BATCH_JOBS = 50
 """Small enough that a crash costs little and the first card is soon ready, large enough that commits do not count."""
 
+
+log = logging.getLogger("perso")
 
 REFUSALS = (LintRefused, SubjectRefused, ValidityRefused, FaceRefused, PortraitTooLarge, DataErased)
 """This document cannot be made as it is: held with a reason, for people."""
@@ -92,11 +95,17 @@ class Preparation:
             pass  # cancelled or taken over in between: the next claim sees what is left
         except REFUSALS as refused:
             # One document cannot be made as it is; the others of the batch go on without it.
-            self._one_by_one(refs, refused)
+            self._one_by_one(refs, JobState.HELD, reason_of(refused))
+        except (EngineError, HsmError):
+            raise  # the database, the HSM or the accounts: no document's fault
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the other documents
+            log.error("job %s or its batch: %s at %s", refs[0].id, type(error).__name__, place_of(error))
+            self._one_by_one(refs, JobState.UNCLEAR, "unexpected-error")
 
-    def _one_by_one(self, refs: Sequence[JobRef], refused: Exception) -> None:
+    def _one_by_one(self, refs: Sequence[JobRef], state: JobState, reason: str) -> None:
+        """Find the one that it is about: it alone is set aside."""
         if len(refs) == 1:
-            self._give_back(refs, JobState.HELD, reason_of(refused))
+            self._give_back(refs, state, reason)
             return
         for ref in refs:
             with self._database.reading() as connection:
@@ -132,10 +141,10 @@ class Preparation:
                 with self._database.begin() as connection:
                     now = self._clock()
                     set_aside(connection, ref, state, reason, now=now, after=timedelta(seconds=1))
-                    if state is JobState.HELD:
+                    if state is not JobState.RETRY:
+                        detail = (("reason", reason),)
                         record_events(
-                            connection,
-                            Event("job.held", now, self._owner, ref.record_id, ref.id, detail=(("reason", reason),)),
+                            connection, Event(f"job.{state}", now, self._owner, ref.record_id, ref.id, detail=detail)
                         )
             except FencedOut:
                 continue

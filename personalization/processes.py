@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from hsm.errors import HsmError, HsmUnavailable
-from personalization.errors import Halt, StoreUnavailable
+from personalization.errors import Halt, StoreUnavailable, place_of
 from personalization.settings import Settings, StationSettings
 from personalization.sources.port import SourceError
 
@@ -121,18 +121,8 @@ def _run(name: str, settings: Settings, body: Callable[[Stopping], None]) -> Non
             log.error("halt: %s", type(error).__name__)
             sys.exit(EXIT_HALT)
         except Exception as error:  # noqa: BLE001 - the last line: name the place, never the values
-            log.error("stopped by %s at %s", type(error).__name__, _place(error))
+            log.error("stopped by %s at %s", type(error).__name__, place_of(error))
             sys.exit(EXIT_RESTART)
-
-
-def _place(error: BaseException) -> str:
-    """Files and lines of the traceback; an exception's text may quote data and is left out."""
-    places = []
-    trace = error.__traceback__
-    while trace is not None:
-        places.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " > ".join(places)
 
 
 class _Lock:

@@ -95,7 +95,6 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("queued_at", sa.DateTime(), nullable=False),
         sa.Column("sent_at", sa.DateTime(), nullable=True),
-        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
             "refused", sa.String(length=40), nullable=True, comment="reason code where the source will never take it"
         ),

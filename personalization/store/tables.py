@@ -95,7 +95,6 @@ source_message = Table(
     Column("body", Text, nullable=False),
     Column("queued_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
-    Column("tries", Integer, nullable=False, server_default="0"),
     Column("refused", String(40), comment="reason code where the source will never take it"),
 )
 Index(

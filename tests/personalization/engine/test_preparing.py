@@ -116,6 +116,20 @@ def test_a_record_that_was_erased_is_held_alone(
     assert state(database, BAD) == (Stage.KEYS, JobState.HELD, "data-erased")
 
 
+def test_a_document_that_brings_out_a_fault_of_ours_is_left_to_people_and_the_others_go_on(
+    worker: Preparation, stages: MadeUpStages, database: Database
+) -> None:
+    def stumble(jobs: Sequence[CertifiedJob]) -> None:
+        if is_bad(jobs):
+            raise ZeroDivisionError
+
+    stages.before_image = stumble
+    worker.run_once()
+    assert stages.imaged == [record_id(101), record_id(103)]
+    assert state(database, BAD) == (Stage.IMAGE, JobState.UNCLEAR, "unexpected-error")
+    assert kinds_of_events(database)[-1] == "job.unclear"
+
+
 def test_every_refusal_has_a_reason_code() -> None:
     for refusal in REFUSALS:
         assert reason_of(refusal.__new__(refusal))

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from hsm.ports import KeyLabel, PublicKey, Signer
 from personalization.store.database import Database
 from personalization.store.tables import audit_checkpoint, audit_event, event_pending
+from pki.authorities import AUDIT_KEY
 from pki.ecdsa import verify
 from pki.errors import SignatureInvalid
 
@@ -114,6 +115,13 @@ def sign_checkpoint(database: Database, signer: Signer, label: KeyLabel, now: da
         )
     seq: int = last.seq
     return seq
+
+
+def number_and_sign(database: Database, signer: Signer, now: datetime) -> None:
+    """Number everything that is committed and sign the newest number."""
+    while sequence_events(database):
+        continue
+    sign_checkpoint(database, signer, AUDIT_KEY, now)
 
 
 def checkpoint_digest(seq: int, event_hash: str) -> bytes:

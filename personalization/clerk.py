@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from hsm.ports import KeyLabel, Signer
-from personalization.audit import sequence_events, sign_checkpoint
+from hsm.ports import Signer
+from personalization.audit import number_and_sign, sequence_events
 from personalization.courier import send_messages
 from personalization.intake import Intake
 from personalization.sources.port import DocumentSystem, SourceError, SourceUnavailable
 from personalization.store.database import Database
 
 CHECKPOINT_EVERY = timedelta(seconds=5)
-AUDIT_KEY = KeyLabel("audit")
 
 
 class Clerk:
@@ -53,7 +52,5 @@ class Clerk:
 
     def checkpoint(self) -> None:
         """Number what is committed and sign the newest number."""
-        while sequence_events(self._database):
-            continue
-        sign_checkpoint(self._database, self._signer, AUDIT_KEY, self._clock())
+        number_and_sign(self._database, self._signer, self._clock())
         self._next_checkpoint = self._clock() + CHECKPOINT_EVERY

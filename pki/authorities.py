@@ -9,6 +9,8 @@ from pki.certificate import read_certificate
 from pki.errors import AuthoritiesRefused, CertificateRefused
 
 AUTHORITIES_FILE = "authorities.json"
+AUDIT_KEY = KeyLabel("audit")
+"""Signs checkpoints of the audit log; one for each token."""
 CERTIFICATE_FILES = {
     "root": "root.der",
     "issuing": "issuing-ca.der",

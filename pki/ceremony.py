@@ -12,8 +12,8 @@ from pathlib import Path
 
 from card_profiles.codecs import ec_parameters
 from hsm.ceremony import KeyCeremony, KeyLetter
-from hsm.ports import CardFunction, Curve, KeyLabel, PublicKey
-from pki.authorities import AUTHORITIES_FILE, CERTIFICATE_FILES, Authorities, Authority, authorities_json
+from hsm.ports import CardFunction, Curve, PublicKey
+from pki.authorities import AUDIT_KEY, AUTHORITIES_FILE, CERTIFICATE_FILES, Authorities, Authority, authorities_json
 from pki.ceremony_journal import Journal, write_whole
 from pki.ceremony_plan import CeremonyPlan, PlannedAuthority, load_plan, plan_file
 from pki.certificate import build_tbs, read_certificate, read_tbs, utc_seconds
@@ -24,8 +24,6 @@ from pki.lint import lint_tbs
 
 __all__ = ["AUDIT_KEY", "CeremonyPlan", "Evidence", "KeyLetterSource", "hold_ceremony", "load_plan", "plan_file"]
 
-AUDIT_KEY = KeyLabel("audit")
-"""Signs checkpoints of the audit log; one for each token."""
 EVIDENCE_FILE = "evidence.json"
 _STORAGE_KEY, _RECORD_KEY, _EXCHANGE_KEY = "storage-key", "record-key", "exchange-key"
 _MASTERS = tuple(f"master-{function}" for function in CardFunction)

@@ -136,6 +136,7 @@ def _export_process(settings: Settings, job_id: str, chip_serial: str, directory
     os.environ["SOFTHSM2_CONF"] = str(settings.softhsm_conf)
     from hsm.errors import HsmError
     from personalization.assembly import Parts, now
+    from personalization.audit import number_and_sign
     from personalization.card_export import export_files
     from personalization.errors import EngineError
 
@@ -143,6 +144,7 @@ def _export_process(settings: Settings, job_id: str, chip_serial: str, directory
         parts = Parts(settings)
         try:
             files = export_files(parts.database, parts.vault, job_id, chip_serial, actor=_actor(), now=now())
+            number_and_sign(parts.database, parts.hsm, now())
         finally:
             parts.close()
         for name, content in files.items():

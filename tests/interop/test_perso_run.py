@@ -157,6 +157,26 @@ def test_every_step_of_every_card_is_a_numbered_event(sample_run: tuple[Path, di
         assert steps <= by_job[f"{card['record_id']}-r1-a1"]
 
 
+def test_an_export_is_for_its_user_alone_and_is_logged(sample_run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    state, told = sample_run
+    serial = told["cards"][0]["chip_serial"]
+    done = perso("card", "export", serial, str(tmp_path / "out"), "--state", str(state), "--json")
+    files = [Path(name) for name in json.loads(done.stdout)["files"]]
+    assert {"face.pdf", "inspection.html", "inspection.json", "auth.cer", "sign.cer"} <= {file.name for file in files}
+    assert any("DG2" in file.name for file in files)
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    events = json.loads(perso("report", "events", "--state", str(state), "--json").stdout)["events"]
+    assert (events[-1]["kind"], events[-1]["blank"]) == ("card.exported", serial)
+
+
+def test_a_finished_card_is_judged_again(sample_run: tuple[Path, dict[str, Any]]) -> None:
+    state, told = sample_run
+    done = perso("inspect", told["cards"][0]["chip_serial"], "--state", str(state), "--json")
+    assert done.returncode == 0, done.stderr
+    verdicts = {judge["judge"]: judge["verdict"] for judge in json.loads(done.stdout)["judges"]}
+    assert verdicts == {"own": "ok", "opensc": "not-applicable", "openssl": "ok"}, "its PINs are blocked"
+
+
 def test_bad_records_are_refused_with_all_failures_and_the_good_ones_made(
     sample_run: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

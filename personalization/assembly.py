@@ -2,6 +2,7 @@
 
 import functools
 from datetime import UTC, datetime
+from typing import Self
 
 from card_profiles.model import CardProfile
 from card_profiles.profile import load_profile, profile_for, published
@@ -50,6 +51,12 @@ class Parts:
         self.hsm: Hsm = open_hsm(settings.token)
         self.vault = Vault(self.key_store, self.hsm)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let everything go."""
         self.hsm.close()
@@ -93,7 +100,6 @@ def preparation(parts: Parts, owner: str) -> Preparation:
             signer=parts.hsm,
             randomness=parts.hsm,
             authorities=authorities,
-            source_name=settings.source_name,
         ),
         imaging=Imaging(
             database=parts.database,
@@ -126,8 +132,6 @@ def station_worker(parts: Parts, station: StationSettings) -> StationWorker:
             station=station,
             pcsc_socket=settings.pcsc_socket,
             authorities=load_authorities(settings.authorities),
-            source_name=settings.source_name,
-            third_party_judges=settings.third_party_judges,
         ),
         station=station.name,
         owner=station.name,
@@ -164,7 +168,7 @@ def inspect_again(parts: Parts, station: StationSettings, job_id: str, chip_seri
     pins = {pin.name: pin.value.encode("ascii") for pin in profile.pins if pin.value is not None}
     at = now()
     own, judges = judge_card(
-        Bar(open_terminal(station), settings.pcsc_socket, (), third_parties=True),
+        Bar(open_terminal(station), settings.pcsc_socket, ()),
         expected_card(imaged, blank, authorities),
         pins=pins or None,
         random_bytes=parts.hsm.random_bytes,

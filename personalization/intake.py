@@ -13,6 +13,7 @@ from card_profiles.model import CardProfile
 from personalization.audit import Event, record_events
 from personalization.errors import Halt
 from personalization.flow import AcceptedJob, JobId, JobRef, Priority
+from personalization.outgoing import queue_message
 from personalization.records import CheckedRecord, Failure, Places, check_record, record_from_bytes, record_to_bytes
 from personalization.sources.port import DocumentSystem, Page, SourceRefused
 from personalization.store.database import Database
@@ -23,7 +24,6 @@ from personalization.store.tables import (
     order,
     received_record,
     source_cursor,
-    source_message,
     withdrawal,
 )
 from personalization.withdrawal import withdraw_jobs
@@ -274,13 +274,6 @@ def take_number(connection: Connection, profile: CardProfile) -> str:
             )
         return f"{prefix}{number:07d}"
     raise NumbersExhausted(f"the document number ranges of profile {profile.id} are used up")
-
-
-def queue_message(connection: Connection, source: str, kind: str, body: object, now: datetime) -> None:
-    """Queue what the source is to be told, in the transaction of the state it tells about."""
-    connection.execute(
-        insert(source_message).values(source=source, kind=kind, body=json.dumps(body, sort_keys=True), queued_at=now)
-    )
 
 
 def _failure(failure: Failure) -> dict[str, str]:

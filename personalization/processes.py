@@ -49,12 +49,13 @@ def clerk_process(settings: Settings) -> None:
     def body(stopping: Stopping) -> None:
         from personalization.assembly import Parts, clerk
 
-        parts = Parts(settings)
-        worker = clerk(parts)
-        loop(worker.run_once, stopping)
-        worker.run_once()
-        worker.checkpoint()
-        parts.close()
+        with Parts(settings) as parts:
+            worker = clerk(parts)
+            try:
+                loop(worker.run_once, stopping)
+                worker.run_once()
+            finally:
+                worker.checkpoint()
 
     _run("clerk", settings, body)
 
@@ -65,9 +66,8 @@ def preparing_process(settings: Settings, name: str) -> None:
     def body(stopping: Stopping) -> None:
         from personalization.assembly import Parts, preparation
 
-        parts = Parts(settings)
-        loop(preparation(parts, name).run_once, stopping)
-        parts.close()
+        with Parts(settings) as parts:
+            loop(preparation(parts, name).run_once, stopping)
 
     _run(name, settings, body)
 
@@ -78,29 +78,28 @@ def station_process(settings: Settings, station: StationSettings) -> None:
     def body(stopping: Stopping) -> None:
         from personalization.assembly import Parts, station_worker
 
-        parts = Parts(settings)
-        loop(station_worker(parts, station).run_once, stopping)
-        parts.close()
+        with Parts(settings) as parts:
+            loop(station_worker(parts, station).run_once, stopping)
 
     _run(station.name, settings, body)
 
 
 def loop(run_once: Callable[[], object], stopping: Stopping) -> None:
     """Call `run_once` until told to stop; wait where there is nothing to do, wait longer where something is away."""
-    from personalization.station.errors import StationJammed, StationUnavailable
+    from personalization.station.errors import HopperEmpty, StationJammed, StationUnavailable
 
     while not stopping.wanted:
         try:
             pause = 0.0 if run_once() else IDLE_SECONDS
-        except (StoreUnavailable, StationUnavailable, StationJammed, SourceError) as error:
+        except (StoreUnavailable, StationUnavailable, StationJammed, HopperEmpty, SourceError) as error:
             log.warning("waiting: %s", type(error).__name__)
             pause = BACK_OFF_SECONDS
         time.sleep(pause)
 
 
 def _run(name: str, settings: Settings, body: Callable[[Stopping], None]) -> None:
-    _die_with_parent()
-    _keep_memory_private()
+    die_with_parent()
+    keep_memory_private()
     _log_to(settings.log_file, name)
     # Read by the libraries themselves, once per process, so they are set before any is loaded.
     if settings.softhsm_conf is not None:
@@ -148,14 +147,14 @@ class _Lock:
         self._file.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
     if parent is not None and not parent.is_alive():
         sys.exit(EXIT_RESTART)  # it died while this process started: its death was no signal to us any more
 
 
-def _keep_memory_private() -> None:
+def keep_memory_private() -> None:
     """No core file and no debugger of the same user: data keys and one-time PINs are in this memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)

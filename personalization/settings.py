@@ -34,4 +34,3 @@ class Settings:
     specimen: bool
     pcsc_socket: Path | None
     stations: tuple[StationSettings, ...] = ()
-    third_party_judges: bool = True

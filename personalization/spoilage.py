@@ -12,10 +12,11 @@ from personalization.audit import Event, record_events
 from personalization.centre import stock
 from personalization.flow import ChipSerial, JobId, JobRef, JobState, Priority, Stage
 from personalization.intake import take_number
+from personalization.outgoing import report_document
 from personalization.store.jobs import NewJob, enqueue, set_aside
 from personalization.store.sealing import RecordRef, Vault
 from personalization.store.tables import job, job_step
-from personalization.withdrawal import destroy_keys, revoke_pair
+from personalization.withdrawal import destroy_keys, lock_order, revoke_pair
 
 MAXIMUM_ATTEMPTS = 3
 
@@ -46,6 +47,7 @@ def spoil_and_remake(
     held for people: something is wrong that another blank will not mend. The `inspection` that failed, if one did, is
     kept with the job, its reports sealed by `vault`.
     """
+    lock_order(connection, ref.record_id)
     set_aside(connection, ref, JobState.FAILED, reason, now=now, after=timedelta(0))
     if inspection is not None and vault is not None:
         _keep(connection, vault, ref, inspection, now)
@@ -53,6 +55,7 @@ def spoil_and_remake(
         stock.settle(connection, chip_serial, station, good=False, now=now)
     revoke_pair(connection, ref.id, "cessationOfOperation", now)
     destroy_keys(connection, ref.id, now)
+    report_document(connection, ref.id, "spoiled", now)
     detail = (("reason", reason),)
     record_events(connection, Event("card.spoiled", now, station, ref.record_id, ref.id, chip_serial, detail=detail))
     profile = load_profile(ref.profile_id)

@@ -8,7 +8,7 @@ new fence, and counts as spoiled only when it went wrong again and again.
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from card_profiles.model import CardProfile
 from personalization.audit import Event, record_events
@@ -19,7 +19,6 @@ from personalization.flow import (
     ChipSerial,
     ImagedJob,
     JobRef,
-    JobState,
     KeyedJob,
     Stage,
 )
@@ -37,16 +36,13 @@ from personalization.station.errors import (
     CardLost,
     ChannelBroken,
     ChipRefused,
-    HopperEmpty,
     PrinterRefused,
     PrintGivenUp,
-    StationJammed,
-    StationUnavailable,
     WrongChip,
 )
 from personalization.station.ports import Feeder
 from personalization.store.database import Database
-from personalization.store.jobs import claim, held_by_station, next_fence, retake, set_aside
+from personalization.store.jobs import claim, held_by_station, next_fence, retake
 from personalization.store.sealing import Vault
 
 CARD_TRIES = 3
@@ -101,13 +97,16 @@ class StationWorker:
     def run_once(self) -> bool:
         """Make one card, or clear the position; False where there is nothing to do now.
 
-        Raises `Halt` where the line must stop, `StationUnavailable` and `StationJammed` where it must wait.
+        Raises `Halt` where the line must stop; `StationUnavailable`, `StationJammed` and `HopperEmpty` where it waits.
         """
         claimed = time.monotonic()
         job = self._own_job()
-        if job is None and self._feeder.state().positioned:
-            self._clear_position()
         if job is None:
+            machine = self._feeder.state()
+            if machine.positioned:
+                self._clear_position()
+            elif machine.hopper == 0:
+                return False  # nothing is claimed that could not be started
             claimed = time.monotonic()
             job = self._next_job()
         if job is None:
@@ -118,9 +117,6 @@ class StationWorker:
             # Cancelled while in hand: the ledger decides what becomes of the card.
             if self._feeder.state().positioned:
                 self._clear_position()
-        except HopperEmpty:
-            self._give_back(job)
-            return False
         finally:
             self._vault.forget()
         return True
@@ -161,7 +157,7 @@ class StationWorker:
                 self._inspecting.inspect(printed, contact, self._clock, claimed)
             except TROUBLES as error:
                 log.warning("job %s, try %d: %s", ref.id, count, _what(error))
-                if count == (REFUSED_TRIES if isinstance(error, ChipRefused) else CARD_TRIES):
+                if count >= (REFUSED_TRIES if isinstance(error, ChipRefused) else CARD_TRIES):
                     self._spoil(ref, ChipSerial(contact.chip_serial), _reason(error))
                     return
             except CardFailed as failed:
@@ -274,10 +270,6 @@ class StationWorker:
             certified = CertifiedJob(KeyedJob(accepted, {}), load_certificates(connection, self._vault, ref))
             return load_image(connection, self._vault, certified)
 
-    def _give_back(self, ref: JobRef) -> None:
-        with self._database.begin() as connection:
-            set_aside(connection, ref, JobState.READY, "hopper-empty", now=self._clock(), after=timedelta(0))
-
 
 def _reason(error: Exception) -> str:
     return {
@@ -291,7 +283,3 @@ def _reason(error: Exception) -> str:
 def _what(error: Exception) -> str:
     # Purposes of commands, status words and the wire's words; never data (`station.errors`).
     return f"{_reason(error)} ({error})"
-
-
-RETRYABLE = (StationUnavailable, StationJammed)
-"""What the loop around `run_once` waits out."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select, update
 from personalization.audit import Event, record_events
 from personalization.centre import stock
 from personalization.flow import ChipSerial, JobId, JobState
-from personalization.store.tables import blank, card_key, certificate, job
+from personalization.outgoing import report_document
+from personalization.store.tables import blank, card_key, certificate, job, order
 
 
 def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: datetime) -> int:
@@ -19,6 +20,7 @@ def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: date
     The owner of a claimed job finds its next write refused and drops the work. The fence stays: taking a new one here,
     job by job, would lock job and fence counter in the other order than `claim` does.
     """
+    lock_order(connection, record_id)
     rows = connection.execute(
         select(job.c.id, job.c.state).where(
             job.c.record_id == record_id, job.c.state.not_in((JobState.FAILED, JobState.CANCELLED))
@@ -30,6 +32,7 @@ def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: date
         )
         revoke_pair(connection, row.id, "cessationOfOperation", now)
         destroy_keys(connection, row.id, now)
+        report_document(connection, row.id, "cancelled", now)
         card = connection.execute(select(blank.c.chip_serial, blank.c.state).where(blank.c.job_id == row.id)).first()
         if card is not None and card.state == stock.GOOD:
             stock.withdraw_good(connection, ChipSerial(card.chip_serial), now)
@@ -37,6 +40,11 @@ def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: date
             connection, Event("job.cancelled", now, "intake", record_id, row.id, detail=(("reason", reason),))
         )
     return len(rows)
+
+
+def lock_order(connection: Connection, record_id: str) -> None:
+    """Whoever ends a job and starts another takes the order first: a remake must not slip past a withdrawal."""
+    connection.execute(select(order.c.record_id).where(order.c.record_id == record_id).with_for_update())
 
 
 def revoke_pair(connection: Connection, job_id: JobId, reason: str, now: datetime) -> int:

@@ -20,7 +20,6 @@ class Bar:
     terminal: Terminal
     pcsc_socket: Path | None
     other_readers: tuple[str, ...]
-    third_parties: bool
 
 
 def judge_card(
@@ -41,8 +40,6 @@ def judge_card(
         bar.terminal, expected, pins=pins, random_bytes=random_bytes, script_prefix=script_prefix, fence=fence
     )
     bar.terminal.release()
-    if not bar.third_parties:
-        return own, [own.report]
     by_opensc = _opensc(bar, expected, pins, random_bytes)
     signatures = {**own.report.signatures, **by_opensc.signatures}
     # A document may be issued ahead of its first day: its chain is judged at the first moment at which it is valid.

@@ -15,7 +15,7 @@ from hsm.ports import Randomness, Signer
 from personalization.approved_record import Holder
 from personalization.audit import Event, record_events
 from personalization.flow import CertifiedJob, IssuedCertificate, JobRef, KeyedJob, SerialNumber, Stage
-from personalization.intake import queue_message
+from personalization.outgoing import report_document
 from personalization.store.database import Database
 from personalization.store.jobs import finish_stage, store_intent
 from personalization.store.sealing import RecordRef, Vault
@@ -39,14 +39,12 @@ class Certification:
         signer: Signer,
         randomness: Randomness,
         authorities: Authorities,
-        source_name: str,
     ) -> None:
         self._database = database
         self._vault = vault
         self._signer = signer
         self._randomness = randomness
         self._authorities = authorities
-        self._source_name = source_name
 
     def certify(self, jobs: Sequence[KeyedJob], now: datetime) -> tuple[CertifiedJob, ...]:
         """Intents of the batch in one transaction, signatures one by one, results in one transaction."""
@@ -164,10 +162,19 @@ class Certification:
             )
             serials = tuple((slot, serial) for slot, (serial, _) in sorted(pair.items()))
             record_events(
-                connection, Event("certificates.issued", now, ref.owner, ref.record_id, ref.id, detail=serials)
+                connection,
+                Event(
+                    "certificates.issued",
+                    now,
+                    ref.owner,
+                    ref.record_id,
+                    ref.id,
+                    key=self._authorities.issuing.label,
+                    detail=serials,
+                ),
             )
         issued = {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()}
-        queue_message(connection, self._source_name, "document", document_report(ref, "certified", issued, now), now)
+        report_document(connection, ref.id, "certified", now)
         return CertifiedJob(job, issued)
 
 
@@ -181,22 +188,6 @@ def subject_of(holder: Holder) -> Subject:
         serial_number=f"PNOLV-{holder.personal_code}",
         common_name=f"{given} {surname}".strip(),
     )
-
-
-def document_report(
-    ref: JobRef, state: str, certificates: Mapping[str, IssuedCertificate], now: datetime
-) -> dict[str, object]:
-    """What the source is told: numbers and states, no personal data."""
-    return {
-        "record_id": ref.record_id,
-        "revision": ref.revision,
-        "document_number": ref.document_number,
-        "state": state,
-        "at": now.isoformat(),
-        "certificates": [
-            {"slot": slot, "serial": issued.serial, "state": "on-hold"} for slot, issued in sorted(certificates.items())
-        ],
-    }
 
 
 def load_certificates(connection: Connection, vault: Vault, ref: JobRef) -> Mapping[str, IssuedCertificate]:

@@ -17,7 +17,7 @@ from personalization.errors import Halt
 from personalization.flow import Blank, ChipSerial, EncodedCard, ImagedJob, Stage
 from personalization.stages.keys import load_keys
 from personalization.station.contact import Contact, read_contact
-from personalization.station.encode import encode_card
+from personalization.station.encode import check_chip, encode_card
 from personalization.station.ports import Terminal
 from personalization.store.database import Database
 from personalization.store.jobs import check_fence, finish_stage, results, store_intent
@@ -48,6 +48,8 @@ class Encoding:
         started = time.monotonic()
         ref = job.ref
         told = blank_of(contact)
+        profile = load_profile(ref.profile_id)
+        check_chip(profile, job.image, contact)  # before the blank is bound: a wrong one stays free
         with self._database.begin() as connection:
             now = clock()
             check_fence(connection, ref, now)
@@ -62,10 +64,9 @@ class Encoding:
         report = encode_card(
             self._terminal,
             self._hsm,
-            profile=load_profile(ref.profile_id),
+            profile=profile,
             image=job.image,
             contact=contact,
-            kdd=contact.kdd,
             chip_keys_blobs={slot: key.wrapped for slot, key in keys.items()},
             host_challenge=self._hsm.random_bytes,
             script_prefix=f"{ref.id}/{ref.fence}",

@@ -48,14 +48,15 @@ class Imaging:
         self._authorities = authorities
 
     def build(self, jobs: Sequence[CertifiedJob], now: datetime) -> tuple[ImagedJob, ...]:
-        """Images of the batch, stored in one transaction; the jobs are then free for any station."""
+        """Image by image, each stored at once: a station may begin with the first while the last is being built."""
+        return tuple(self._build_and_store(job, now) for job in jobs)
+
+    def _build_and_store(self, job: CertifiedJob, now: datetime) -> ImagedJob:
         started = time.monotonic()
-        built = tuple(self._build(job, now) for job in jobs)
-        milliseconds = int((time.monotonic() - started) * 1000 / max(len(jobs), 1))
+        imaged = self._build(job, now)
         with self._database.begin() as connection:
-            for imaged in built:
-                self._store(connection, imaged, now, milliseconds)
-        return built
+            self._store(connection, imaged, now, int((time.monotonic() - started) * 1000))
+        return imaged
 
     def _build(self, job: CertifiedJob, now: datetime) -> ImagedJob:
         accepted = job.keyed.accepted

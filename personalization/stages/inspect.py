@@ -24,11 +24,10 @@ from personalization.inspection.key_proof import check_final_pin_state
 from personalization.inspection.own import Expected
 from personalization.inspection.report import InspectionReport, report_to_html, report_to_json
 from personalization.inspection.steps import JudgeReport, Verdict
-from personalization.intake import queue_message
+from personalization.outgoing import report_document
 from personalization.portrait import chip_portrait
 from personalization.settings import StationSettings
 from personalization.spoilage import FailedInspection
-from personalization.stages.certify import document_report
 from personalization.stages.image import digits
 from personalization.station.contact import Contact
 from personalization.station.encode import set_pins
@@ -66,17 +65,14 @@ class Inspecting:
         station: StationSettings,
         pcsc_socket: Path | None,
         authorities: Authorities,
-        source_name: str,
-        third_party_judges: bool,
     ) -> None:
         self._database = database
         self._vault = vault
         self._hsm = hsm
         self._terminal = terminal
         self._station = station
-        self._bar = Bar(terminal, pcsc_socket, station.other_readers, third_party_judges)
+        self._bar = Bar(terminal, pcsc_socket, station.other_readers)
         self._authorities = authorities
-        self._source_name = source_name
 
     def inspect(
         self, card: PrintedCard, contact: Contact, clock: Callable[[], datetime], claimed: float
@@ -172,12 +168,11 @@ class Inspecting:
             Event("card.verified", now, self._station.name, ref.record_id, ref.id, blank.chip_serial, detail=detail),
         )
         record = encoded.imaged.certified.keyed.accepted.record
-        body = document_report(ref, "verified", encoded.imaged.certified.certificates, now) | {
-            "chip_serial": blank.chip_serial,
+        dates = {
             "issue_date": record.document.issue_date.isoformat(),
             "expiry_date": record.document.expiry_date.isoformat() if record.document.expiry_date else None,
         }
-        queue_message(connection, self._source_name, "document", body, now)
+        report_document(connection, ref.id, "verified", now, dates)
 
 
 def _result(verdicts: Mapping[str, str], claimed: float) -> dict[str, object]:

@@ -205,8 +205,6 @@ def set_aside(
     values: dict[str, object] = {"state": state, "reason_code": reason_code, "run_after": now + after}
     if state is not JobState.RETRY:
         values |= {"owner": None}
-    if state is JobState.READY:
-        values |= {"station": None}
     if state in (JobState.FAILED, JobState.CANCELLED):
         values |= {"finished_at": now}
     _update_held(connection, ref, values)

@@ -67,7 +67,6 @@ def settings_of(plan: Mapping[str, Any]) -> Settings:
         source_url="",
         specimen=False,
         pcsc_socket=None,
-        third_party_judges=False,
     )
 
 

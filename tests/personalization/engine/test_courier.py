@@ -9,13 +9,14 @@ from sqlalchemy import select
 
 from hsm.ports import Curve
 from personalization.audit import verify_checkpoints
-from personalization.clerk import AUDIT_KEY, CHECKPOINT_EVERY, Clerk
+from personalization.clerk import CHECKPOINT_EVERY, Clerk
 from personalization.courier import BATCH, send_messages
-from personalization.intake import queue_message
+from personalization.outgoing import queue_message
 from personalization.sources.port import SourceError, SourceMalformed, SourceRefused, SourceUnavailable
 from personalization.store.database import Database
 from personalization.store.sealing import Vault
 from personalization.store.tables import source_message
+from pki.authorities import AUDIT_KEY
 from tests.personalization.engine.made_up import (
     NOW,
     SECOND,

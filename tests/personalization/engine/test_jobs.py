@@ -370,15 +370,6 @@ def test_given_back_in_a_state(database: Database, state: JobState, offered: boo
     assert bool(take(database, "preparing-2")) is offered
 
 
-def test_a_job_given_back_ready_is_free_for_any_station(database: Database) -> None:
-    put_jobs(database, 1)
-    prepare_all(database)
-    ref = take_at(database, "station-1")
-    with database.begin() as connection:
-        set_aside(connection, ref, JobState.READY, "hopper-empty", now=NOW, after=timedelta(0))
-    assert take_at(database, "station-2").id == ref.id
-
-
 # --- a station's own work -----------------------------------------------------------------------------------------
 def test_a_station_finds_the_card_it_has_in_hand(database: Database) -> None:
     put_jobs(database, 1, 2)

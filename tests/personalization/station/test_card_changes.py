@@ -83,7 +83,6 @@ def test_no_session_is_disturbed_and_a_change_is_quick(line: Line, chip_keys: An
             profile=card.profile,
             image=card.image,
             contact=contact,
-            kdd=contact.kdd,
             chip_keys_blobs=card.blobs,
             host_challenge=randomness.randbytes,
             script_prefix=f"{number}/b",

@@ -44,7 +44,6 @@ class Line:
             "profile": self.card.profile,
             "image": self.card.image,
             "contact": contact,
-            "kdd": contact.kdd,
             "chip_keys_blobs": self.card.blobs,
             "host_challenge": challenges(),
             "script_prefix": f"job-1/{self.attempts}",
@@ -204,7 +203,6 @@ def test_the_wrong_chip_is_refused_before_anything_is_sent(line: Line) -> None:
     sent = len(line.terminal.sent)
     for wrong in (
         {"contact": replace(contact, atr=b"\x3b\x00")},
-        {"kdd": bytes(10)},
         {"image": replace(line.card.image, profile_id="other@1")},
     ):
         with pytest.raises(WrongChip):

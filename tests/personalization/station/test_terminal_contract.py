@@ -201,7 +201,6 @@ def test_a_whole_card_is_encoded(stand: Stand, chip_keys: Any, card: Any) -> Non
         profile=card.profile,
         image=card.image,
         contact=contact,
-        kdd=contact.kdd,
         chip_keys_blobs=card.blobs,
         host_challenge=lambda count: next(numbers).to_bytes(count, "big"),
         script_prefix="a",

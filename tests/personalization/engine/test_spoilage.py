@@ -1,7 +1,9 @@
 """A card that failed: its blank is counted, its pair revoked, and the document made again before all others."""
 
+import json
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from personalization.centre import stock
 from personalization.centre.stock import BlankCounts
@@ -9,7 +11,7 @@ from personalization.errors import FencedOut
 from personalization.flow import JobRef, JobState, Priority, Stage
 from personalization.spoilage import MAXIMUM_ATTEMPTS, spoil_and_remake
 from personalization.store.database import Database
-from personalization.store.tables import job, number_range
+from personalization.store.tables import job, number_range, received_record, source_message
 from personalization.withdrawal import withdraw_jobs
 from tests.personalization.engine.made_up import (
     NOW,
@@ -62,6 +64,24 @@ def test_the_blank_is_spoiled_and_the_pair_revoked(database: Database) -> None:
     assert kinds_of_events(database)[-4:] == [
         "certificates.revoked", "keys.destroyed", "card.spoiled", "job.remade",
     ]  # fmt: skip
+
+
+def test_the_source_hears_that_the_document_is_dead(database: Database) -> None:
+    put_jobs(database, 1)
+    receive_blanks(database, STATION, 1)
+    ref = card_in_hand(database, 1)
+    with database.begin() as connection:
+        put_pair(connection, 1)
+        connection.execute(
+            insert(received_record).values(
+                source="padis", record_id=ref.record_id, revision=1, outcome="accepted", received_at=NOW
+            )
+        )
+    spoil(database, ref, 1)
+    with database.reading() as connection:
+        told = [json.loads(body) for body in connection.execute(select(source_message.c.body)).scalars()]
+    assert [(body["state"], body["document_number"]) for body in told] == [("spoiled", ref.document_number)]
+    assert {each["state"] for each in told[0]["certificates"]} == {"revoked"}
 
 
 def test_the_remake_is_first_in_the_queue_with_a_new_number(database: Database) -> None:

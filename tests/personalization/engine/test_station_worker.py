@@ -55,11 +55,12 @@ class Station:
     contacts: list[Exception | int] = field(default_factory=list)
     positioned: int | None = None
     next_blank: int = 1
+    hopper: int = 9
     done: list[str] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
 
     def state(self) -> FeederState:
-        return FeederState(9, self.positioned is not None, 0, 0)
+        return FeederState(self.hopper, self.positioned is not None, 0, 0)
 
     def load(self) -> None:
         if self.positioned is None:
@@ -151,7 +152,12 @@ def test_a_card_that_recovers_is_made(station: Station, worker: StationWorker, t
 
 @pytest.mark.parametrize(
     ("troubles", "reason"),
-    [([LOST] * 3, "card-lost"), ([REFUSED] * 2, "chip-refused"), ([LOST, ChannelBroken("x"), LOST], "card-lost")],
+    [
+        ([LOST] * 3, "card-lost"),
+        ([REFUSED] * 2, "chip-refused"),
+        ([LOST, ChannelBroken("x"), LOST], "card-lost"),
+        ([LOST, LOST, REFUSED], "chip-refused"),
+    ],
 )
 def test_a_card_that_does_not_is_spoiled_and_made_again_first(
     station: Station, worker: StationWorker, troubles: list[Exception], reason: str
@@ -200,6 +206,14 @@ def test_a_blank_that_stays_unknown_halts_the_station(station: Station, worker: 
     with pytest.raises(Halt) as halted:
         worker.run_once()
     assert halted.value.code == "blank-unknown"
+
+
+def test_with_an_empty_hopper_nothing_is_claimed(station: Station, worker: StationWorker) -> None:
+    station.hopper = 0
+    assert not worker.run_once()
+    assert job_row(station.database, job_id(1)).state == JobState.READY
+    station.hopper = 1
+    assert worker.run_once()
 
 
 def test_a_chip_of_another_kind_halts_the_station(station: Station, worker: StationWorker) -> None:

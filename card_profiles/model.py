@@ -22,7 +22,7 @@ class Function(StrEnum):
 
 
 class KeyOrigin(StrEnum):
-    """Where the holder's key is made (design: decided in the types early)."""
+    """Where the holder's key is made (docs/design.md, "The way of a record")."""
 
     HSM = "hsm"
     CHIP = "chip"

@@ -51,7 +51,7 @@ class JobState(StrEnum):
 
 
 class Priority(IntEnum):
-    """Lower is sooner. Remakes go before all but the same-day orders (centre.md §3: Germany 2010)."""
+    """Lower is sooner. Remakes go before all but the same-day orders: their holders have waited already."""
 
     IMMEDIATE = 0
     REMAKE = 1
@@ -139,7 +139,7 @@ class ImagedJob:
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """What a blank told at first contact (card.md §3a): kept, for it cannot be had later."""
+    """What a blank told at first contact: kept, for it cannot be had later."""
 
     chip_serial: ChipSerial
     atr: bytes

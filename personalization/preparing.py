@@ -11,7 +11,7 @@ from personalization.face import FaceRefused
 from personalization.flow import AcceptedJob, CertifiedJob, JobRef, JobState, KeyedJob, Stage
 from personalization.intake import open_job
 from personalization.portrait import PortraitTooLarge
-from personalization.stages.certify import Certification, load_certificates
+from personalization.stages.certify import CertificateTooLarge, Certification, load_certificates
 from personalization.stages.image import Imaging
 from personalization.stages.keys import load_keys
 from personalization.store.database import Database
@@ -25,7 +25,15 @@ BATCH_JOBS = 50
 
 log = logging.getLogger("perso")
 
-REFUSALS = (LintRefused, SubjectRefused, ValidityRefused, FaceRefused, PortraitTooLarge, DataErased)
+REFUSALS = (
+    LintRefused,
+    SubjectRefused,
+    ValidityRefused,
+    CertificateTooLarge,
+    FaceRefused,
+    PortraitTooLarge,
+    DataErased,
+)
 """This document cannot be made as it is: held with a reason, for people."""
 
 
@@ -35,6 +43,7 @@ def reason_of(refused: Exception) -> str:
         LintRefused: "certificate-lint",
         SubjectRefused: "certificate-subject",
         ValidityRefused: "certificate-validity",
+        CertificateTooLarge: "certificate-too-large",
         FaceRefused: "face-does-not-fit",
         PortraitTooLarge: "portrait-too-large",
         DataErased: "data-erased",

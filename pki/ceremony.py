@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from card_profiles.codecs import ec_parameters
+from card_profiles.codecs.errors import CodecError
 from hsm.ceremony import KeyCeremony, KeyLetter
 from hsm.ports import CardFunction, Curve, PublicKey
 from pki.authorities import AUDIT_KEY, AUTHORITIES_FILE, CERTIFICATE_FILES, Authorities, Authority, authorities_json
@@ -22,9 +23,23 @@ from pki.evidence import REFERENCES, CertificateEvidence, Evidence, KeyEvidence,
 from pki.issuance import SERIAL_BYTES, new_serial, self_sign_certificate, sign_certificate
 from pki.lint import lint_tbs
 
-__all__ = ["AUDIT_KEY", "CeremonyPlan", "Evidence", "KeyLetterSource", "hold_ceremony", "load_plan", "plan_file"]
+__all__ = [
+    "AUDIT_FILE",
+    "AUDIT_KEY",
+    "EVIDENCE_FILE",
+    "CeremonyPlan",
+    "Evidence",
+    "KeyLetterSource",
+    "audit_public_key",
+    "hold_ceremony",
+    "load_plan",
+    "masters_taken",
+    "plan_file",
+]
 
 EVIDENCE_FILE = "evidence.json"
+AUDIT_FILE = "audit.spki.der"
+"""Public key of the audit log's checkpoints, DER SubjectPublicKeyInfo."""
 _STORAGE_KEY, _RECORD_KEY, _EXCHANGE_KEY = "storage-key", "record-key", "exchange-key"
 _MASTERS = tuple(f"master-{function}" for function in CardFunction)
 _ISSUERS = {"root": "root", "issuing": "root", "csca": "csca", "document_signer": "csca"}
@@ -61,14 +76,15 @@ def hold_ceremony(
 
     Shared keys (storage, record, exchange, audit, masters) are made once for each token: a second ceremony finds them
     and says so. Without `key_letter` missing masters stay missing until a later ceremony on the token
-    brings a letter. A finished ceremony answers its kept evidence.
+    brings a letter: then the same ceremony takes them in. A finished ceremony answers its kept evidence.
     Raises `CeremonyRefused`, `LintRefused`, and what the token raises (`hsm.errors`).
     """
     kept = _kept_evidence(plan, directory)
-    if kept is not None:
+    complete = (directory / AUDIT_FILE).exists() and (key_letter is None or masters_taken(directory))
+    if kept is not None and complete:
         return kept
     held = _Held(ceremony, Journal.open(plan, ceremony, directory, now), now)
-    shared = _make_shared_keys(held) + _take_masters(held, key_letter)
+    shared = _make_shared_keys(held, directory) + _take_masters(held, key_letter)
     keys = {field: _make_signing_key(held, planned) for field, planned in plan.authorities().items()}
     issued: dict[str, Authority] = {}
     for field, planned in plan.authorities().items():
@@ -82,6 +98,24 @@ def hold_ceremony(
     return evidence
 
 
+def masters_taken(directory: Path) -> bool:
+    """Whether the ceremony of a directory is over and had the card masters. Raises `CeremonyRefused`."""
+    path = directory / EVIDENCE_FILE
+    return path.exists() and {key.label for key in read_evidence(path.read_bytes()).keys}.issuperset(_MASTERS)
+
+
+def audit_public_key(directory: Path) -> PublicKey:
+    """The key that checkpoints of the audit log verify under. Raises `CeremonyRefused`."""
+    try:
+        curve, point = ec_parameters.read_public_key_info((directory / AUDIT_FILE).read_bytes())
+    except (OSError, CodecError):
+        raise CeremonyRefused(
+            f"{directory} has no readable {AUDIT_FILE}, so checkpoints cannot be checked; "
+            "`perso ceremony` with the plan of these authorities writes it"
+        ) from None
+    return PublicKey(Curve(curve), point)
+
+
 def _kept_evidence(plan: CeremonyPlan, directory: Path) -> Evidence | None:
     path = directory / EVIDENCE_FILE
     if not path.exists():
@@ -92,7 +126,7 @@ def _kept_evidence(plan: CeremonyPlan, directory: Path) -> Evidence | None:
     return evidence
 
 
-def _make_shared_keys(held: _Held) -> list[KeyEvidence]:
+def _make_shared_keys(held: _Held, directory: Path) -> list[KeyEvidence]:
     ceremony = held.ceremony
     there = ceremony.labels()
     makers: tuple[tuple[str, Callable[[], object]], ...] = (
@@ -107,6 +141,7 @@ def _make_shared_keys(held: _Held) -> list[KeyEvidence]:
         held.record(f"key {label}", held.origin(label))
     audit = ceremony.signer().public_key(AUDIT_KEY)
     audit_info = ec_parameters.public_key_info(audit.curve, audit.point, False)
+    write_whole(directory / AUDIT_FILE, audit_info)
     exchange = _sha256(ceremony.exchange_public_key())
     return [
         KeyEvidence(_STORAGE_KEY, "AES-256", "wraps holders' private keys", held.origin(_STORAGE_KEY), None),

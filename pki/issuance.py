@@ -1,6 +1,6 @@
 """Issuing certificates: build, lint, (the caller stores the intent,) sign, check what came back.
 
-The order is that of design: nothing reaches the HSM that was not linted, and nothing leaves that is not exactly the
+The order matters: nothing reaches the HSM that was not linted, and nothing leaves that is not exactly the
 linted octets under a signature that verifies.
 """
 

@@ -11,6 +11,8 @@ from pki.errors import SubjectRefused
 from pki.object_identifiers import ATTRIBUTE_NAMES, ATTRIBUTES, PRINTABLE_ATTRIBUTES
 from pki.profile import CertificateProfile
 
+LONGEST_COMMON_NAME = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -70,19 +72,29 @@ class Attribute:
 def holder_subject(country: str, surname: str | None, given_names: str | None, personal_code: str) -> Subject:
     """The subject of a person known by a national personal code (with its hyphen), names as on the document.
 
-    The identifier is `PNO`, the country, a hyphen and the code (EN 319 412-1 §5.1.3); the common name is given names
-    and surname, as the document says them. Raises `SubjectRefused` when there is no name at all.
+    The identifier is `PNO`, the country, a hyphen and the code (EN 319 412-1 §5.1.3). Raises `SubjectRefused` when
+    there is no name at all.
     """
-    names = [_composed(name) for name in (given_names, surname) if name]
-    if not names:
+    if not surname and not given_names:
         raise SubjectRefused("a holder has a surname or given names")
     return Subject(
         country=country,
         surname=_composed(surname) if surname else None,
         given_names=_composed(given_names) if given_names else None,
         serial_number=f"PNO{country}-{personal_code}",
-        common_name=" ".join(names),
+        common_name=common_name(_composed(surname or ""), _composed(given_names or "")),
     )
+
+
+def common_name(surname: str, given_names: str) -> str:
+    """Given names and surname in at most 64 characters (RFC 5280 ub-common-name).
+
+    Where both do not fit the given names give way, for the surname and givenName attributes hold the names in full.
+    EN 319 412-2 §4.2.4 would let the common name be longer; real readers would not (a certificate over 1,536 bytes is
+    cut by OpenSC 0.23), and a name of 60 letters would stand in it twice.
+    """
+    room = LONGEST_COMMON_NAME - len(surname) - 1
+    return f"{given_names[: max(room, 0)].rstrip()} {surname}".strip()[:LONGEST_COMMON_NAME].rstrip()
 
 
 def _composed(name: str) -> str:

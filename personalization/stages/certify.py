@@ -23,9 +23,18 @@ from personalization.store.tables import certificate
 from pki.authorities import Authorities
 from pki.certificate import Subject
 from pki.issuance import new_serial, prepare_pair, sign_certificate, validity
+from pki.names import holder_subject
 from pki.profile import load_certificate_profile
 
 SERIAL_BYTES = 20
+SIGNATURE_BYTES = 128
+"""At most what signing adds: outer header, algorithm, BIT STRING and a P-384 ECDSA-Sig-Value."""
+LARGEST_CERTIFICATE_BYTES = 1536
+"""OpenSC 0.23 reads no more of a certificate file; a larger one would spoil every card it is written on."""
+
+
+class CertificateTooLarge(Exception):
+    """The names are so long that readers in the field would cut the certificate: held before a blank is touched."""
 
 
 class Certification:
@@ -106,6 +115,8 @@ class Certification:
             not_before=not_before,
             not_after=not_after,
         )
+        if any(len(tbs) + SIGNATURE_BYTES > LARGEST_CERTIFICATE_BYTES for tbs in pair.values()):
+            raise CertificateTooLarge(f"a certificate of job {ref.id} would be larger than readers take")
         named = {slot: SerialNumber(f"{serials[slot]:X}") for slot in pair}
         connection.execute(
             insert(certificate),
@@ -156,7 +167,7 @@ class Certification:
                 ref.id,
                 {f"certificate.{slot}": der for slot, (_, der) in pair.items()},
             )
-            # Born on hold: good only at handover (pki.md §2).
+            # Born on hold: a card lost on its way is good for nothing; its certificates become good at handover.
             connection.execute(
                 update(certificate).where(certificate.c.job_id == ref.id).values(state="on-hold", state_since=now)
             )
@@ -180,14 +191,9 @@ class Certification:
 
 def subject_of(holder: Holder) -> Subject:
     """The certificate subject: names as on the document, the personal code as `PNOLV-…` (EN 319 412-1 §5.1.3)."""
-    surname, given = holder.surname, holder.given_names
-    return Subject(
-        country="LV",
-        surname=surname,
-        given_names=given or None,
-        serial_number=f"PNOLV-{holder.personal_code}",
-        common_name=f"{given} {surname}".strip(),
-    )
+    if holder.personal_code is None:
+        raise ValueError("the record rules let no certificates be wanted without a personal code")
+    return holder_subject("LV", holder.surname, holder.given_names or None, holder.personal_code)
 
 
 def load_certificates(connection: Connection, vault: Vault, ref: JobRef) -> Mapping[str, IssuedCertificate]:

@@ -1,4 +1,4 @@
-"""The queue: our own job table with leases and fences (docs/decisions, "the durable queue").
+"""The queue: our own job table with leases and fences (docs/decisions/0001-own-job-table.md).
 
 Every write after a claim carries owner and fence; a row count of 0 means the job is somebody else's now.
 """

@@ -1,7 +1,7 @@
 """Envelope encryption: every record has a data key of its own, wrapped in the HSM; bodies are AES-256-GCM under it.
 
 Whoever takes the engine's database has ciphertext; whoever takes the key store has wrapped keys; only both and the
-HSM together open anything. Erasing the data key erases the record's data (design, "Secrets").
+HSM together open anything. Erasing the data key erases the record's data (docs/design.md, "Secrets").
 """
 
 import os

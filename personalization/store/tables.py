@@ -235,6 +235,8 @@ certificate = Table(
     CheckConstraint("state IN ('intent', 'on-hold', 'good', 'revoked')", name="state"),
 )
 
+# owner_id: `record_id/revision` for the record itself, the job id for what a job made. (The comment that the database
+# has is shorter; changing it would be a migration.)
 sealed_body = Table(
     "sealed_body",
     metadata,

@@ -8,6 +8,7 @@ from pki import object_identifiers as oids
 from pki.findings import Rule
 from pki.lint import extension_values as values
 from pki.lint.linted import Linted
+from pki.names import common_name as expected_common_name
 from pki.names import read_name
 
 _PERSONAL = ("surname", "givenName", "CN")
@@ -59,9 +60,9 @@ def names_composed(linted: Linted) -> str | None:
 
 
 def common_name(linted: Linted) -> str | None:
-    """The names as the document says them: given names, then surname."""
-    expected = " ".join(name for name in (linted.text("givenName"), linted.text("surname")) if name)
-    if not expected or linted.text("CN") == expected:
+    """The names as the document says them, given names cut where 64 characters do not hold both."""
+    surname, given_names = linted.text("surname") or "", linted.text("givenName") or ""
+    if not (surname or given_names) or linted.text("CN") == expected_common_name(surname, given_names):
         return None
     return "the common name is not given names and surname"
 

@@ -34,11 +34,12 @@ PUNCTUATED = st.text(st.sampled_from(sorted(LETTERS | PUNCTUATION)), max_size=60
 WORDS = st.lists(st.text(st.sampled_from(sorted(LETTERS)), min_size=1, max_size=12), max_size=20).map(" ".join)
 SPACED = st.text(st.sampled_from("Aģ -',."), max_size=60)
 WIDE = st.builds(lambda letter, count: letter * count, st.sampled_from(sorted(LETTERS)), st.integers(1, 60))
+Certify = Callable[[Subject], Mapping[str, bytes]]
 NAMES = PUNCTUATED | WORDS.map(lambda name: name[:60]) | SPACED | WIDE
 
 
 @pytest.fixture(scope="module")
-def certify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Subject], Mapping[str, bytes]]:
+def certify(tmp_path_factory: pytest.TempPathFactory) -> Certify:
     """Lints a pair for this subject, under authorities with keys in memory."""
     directory = tmp_path_factory.mktemp("authorities")
     plan = load_plan(plan_file("production-demo"))
@@ -48,7 +49,7 @@ def certify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Subject], Map
     serials = {slot: new_serial(slot.encode() * 5) for slot in made_up.PROFILES}
     not_before, not_after = validity(made_up.ISSUED, made_up.LAST_DAY, made_up.PROFILES["sign"], made_up.NOW)
 
-    def prepare(subject: Subject) -> object:
+    def prepare(subject: Subject) -> Mapping[str, bytes]:
         return prepare_pair(
             made_up.PROFILES,
             issuing,
@@ -75,9 +76,7 @@ def accepted(surname: str, given_names: str) -> bool:
 @example("œ" * 60, "m" * 60)
 @example("Ä" * 60, "ß" * 60)
 @example("X" * 60, " ".join(["ZO"] * 20))
-def test_every_accepted_name_can_be_made(
-    certify: Callable[[Subject], Mapping[str, bytes]], surname: str, given_names: str
-) -> None:
+def test_every_accepted_name_can_be_made(certify: Certify, surname: str, given_names: str) -> None:
     assume(accepted(surname, given_names))
     make(certify, name_as_written(surname), name_as_written(given_names))
 
@@ -88,7 +87,7 @@ def test_a_name_without_a_letter_is_refused_before(blank: str) -> None:
     assert blank == "" or not accepted("Kalns", blank)
 
 
-def test_the_whole_way_from_the_wire(certify: Callable[[Subject], Mapping[str, bytes]]) -> None:
+def test_the_whole_way_from_the_wire(certify: Certify) -> None:
     record = check_record(
         changed(CITIZEN, {"/holder/surname": " Kalns ", "/holder/given_names": "Anna  Ņina "}), PLACES, now=NOW
     )
@@ -97,7 +96,7 @@ def test_the_whole_way_from_the_wire(certify: Callable[[Subject], Mapping[str, b
     assert subject_of(record.holder).common_name == "Anna Ņina Kalns"
 
 
-def make(certify: Callable[[Subject], Mapping[str, bytes]], surname: str, given_names: str) -> None:
+def make(certify: Certify, surname: str, given_names: str) -> None:
     """Certificate, zone and print of this holder; raises what they refuse."""
     subject = holder_subject("LV", surname, given_names, CODE)
     holder = Holder(CODE, surname, given_names, None, "1978-09-04", None, "F", "LVA", None)

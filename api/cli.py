@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from api.commands import card, ceremony, inspect, report, run
-from api.commands.failure import CommandFailed
+from api.failure import CommandFailed, sentence_of
 from personalization.errors import EngineError
+from pki.errors import PkiError
 
 EXIT_FAILED = 1
 
@@ -23,17 +24,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (CommandFailed, EngineError) as failure:
-        print(f"perso: {failure}", file=sys.stderr)  # noqa: T201 - a command line speaks
-        return EXIT_FAILED
+    except (CommandFailed, EngineError, PkiError) as failure:
+        return _failed(str(failure))
     except BrokenPipeError:
         # Whoever read the output (`| head`) has seen enough; what is left in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except OSError as error:
+        return _failed(sentence_of(error))
     except KeyboardInterrupt:
         print("perso: stopped; the same command goes on from here", file=sys.stderr)  # noqa: T201 - a command line speaks
         return 130
     return code
+
+
+def _failed(sentence: str) -> int:
+    print(f"perso: {sentence}", file=sys.stderr)  # noqa: T201 - a command line speaks
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

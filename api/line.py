@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -17,17 +18,19 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from api import simulated
+from api.failure import CommandFailed
 from api.progress import Progress, look, received_positions
 from api.state_directory import StateDirectory
 from api.supply import stock_point, supply, take_in
 from api.token import ensure_token, hold_ceremony_apart, token_settings
-from personalization.assembly import blank_profile
+from personalization.assembly import blank_profile, now
 from personalization.centre import stock
 from personalization.flow import PHYSICAL, STAGES, Stage
 from personalization.processes import EXIT_HALT, clerk_process, preparing_process, station_process
 from personalization.settings import Settings, StationSettings
 from personalization.store.database import Database, create_key_store, upgrade
 from personalization.store.tables import job_step
+from pki.ceremony import masters_taken
 
 LOOK_SECONDS = 0.1
 STALLED_SECONDS = 180.0
@@ -39,11 +42,11 @@ JUDGING_PROGRAMS = ("openssl", "opensc-tool", "pkcs11-tool")
 CEREMONIES = Path(__file__).resolve().parents[1] / "pki" / "ceremonies"
 
 
-class ProgramMissing(Exception):
+class ProgramMissing(CommandFailed):
     """A program that the line needs is not installed; the sentence names it."""
 
 
-class LineStopped(Exception):
+class LineStopped(CommandFailed):
     """The line cannot go on; the sentence says what happened and what to do."""
 
 
@@ -82,10 +85,10 @@ def prepare(options: LineOptions, say: Callable[[str], None]) -> None:
     state.bind(specimen=options.specimen)
     ensure_token(state)
     directory = state.authorities(specimen=options.specimen)
-    if not (directory / "evidence.json").exists():
+    if not masters_taken(directory):  # never held, broken off, or held before there was a key letter
         say("key ceremony: root, issuing CA, CSCA, document signer, card masters")
         plan = CEREMONIES / ("specimen.toml" if options.specimen else "production-demo.toml")
-        hold_ceremony_apart(state, plan, directory, lambda key: simulated.key_letter(state, key))
+        hold_ceremony_apart(state, plan, directory, partial(simulated.key_letter, state))
     upgrade(options.database_url or state.database_url)
     create_key_store(state.key_store_url)
 
@@ -102,7 +105,7 @@ def run(options: LineOptions, say: Callable[[str], None], show: Callable[[Progre
             if line.not_proven:
                 say(f"WITHOUT PC/SC: {line.not_proven}; pcscd, the reader driver and OpenSC are not proven by this run")
             before = look(database).verified
-            started = time.monotonic()
+            started, started_at = time.monotonic(), now()
             trouble = None
             try:
                 line.watch(files, show)
@@ -114,20 +117,20 @@ def run(options: LineOptions, say: Callable[[str], None], show: Callable[[Progre
                 not_proven=line.not_proven,
                 working_seconds=time.monotonic() - started,
                 verified_now=look(database).verified - before,
-                limit=what_limited(database, options.stations, time.monotonic() - started),
+                limit=what_limited(database, options.stations, time.monotonic() - started, started_at),
                 trouble=trouble,
             )
     finally:
         database.close()
 
 
-def what_limited(database: Database, stations: int, seconds: float) -> str:
-    """One sentence on where the time went, from the stored milliseconds of each stage."""
+def what_limited(database: Database, stations: int, seconds: float, started_at: datetime) -> str:
+    """One sentence on where this run's time went, from the stored milliseconds of each stage it finished."""
     with database.reading() as connection:
         rows = connection.execute(
-            select(job_step.c.stage, func.avg(job_step.c.milliseconds), func.sum(job_step.c.milliseconds)).group_by(
-                job_step.c.stage
-            )
+            select(job_step.c.stage, func.avg(job_step.c.milliseconds), func.sum(job_step.c.milliseconds))
+            .where(job_step.c.finished_at >= started_at)
+            .group_by(job_step.c.stage)
         ).all()
     mean = {Stage(stage): float(average) for stage, average, _ in rows}
     busy = sum(float(total) for stage, _, total in rows if Stage(stage) in PHYSICAL) / 1000

@@ -5,21 +5,25 @@ The product never imports them; what they say on their first line of output is a
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from api.failure import CommandFailed
 from api.state_directory import StateDirectory
 
 READY_SECONDS = 30.0
+MAKER_SECONDS = 120.0
 NO_PCSC_EXIT = 3
 
 
-class SimulatorFailed(Exception):
+class SimulatorFailed(CommandFailed):
     """A simulator did not start; the sentence says which and why."""
 
 
@@ -38,23 +42,37 @@ class Simulator:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            text=True,
             # pcscd lies in /usr/sbin, which is not on the PATH of an ordinary Debian user.
             env={**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"},
         )
 
     def ready(self) -> dict[str, Any]:
-        """What it says when it is ready. Raises `SimulatorFailed`, `NoPcsc`."""
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait(READY_SECONDS)
+        """What it says when it is ready, within `READY_SECONDS`. Raises `SimulatorFailed`, `NoPcsc`."""
+        deadline = time.monotonic() + READY_SECONDS
+        line = self._first_line(deadline)
+        if not line.endswith(b"\n"):
+            try:
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                raise SimulatorFailed(f"{self.name}: it was not ready within {READY_SECONDS:.0f} s") from None
             self._said.seek(0)
             said = self._said.read().strip().splitlines()[-1:] or ["it said nothing"]
             failure = NoPcsc if self._process.returncode == NO_PCSC_EXIT else SimulatorFailed
             raise failure(f"{self.name}: {said[0]}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _first_line(self, deadline: float) -> bytes:
+        """The line, or what there is of it when the output ends or the time is up."""
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        descriptor, said = self._process.stdout.fileno(), b""
+        while not said.endswith(b"\n"):
+            readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            more = os.read(descriptor, 65536) if readable else b""
+            if not more:
+                break
+            said += more
+        return said
 
     @property
     def alive(self) -> bool:
@@ -141,9 +159,13 @@ def start_document_system(stack: ExitStack, records: Path, state: StateDirectory
 
 def maker(*arguments: str, given: bytes | None = None) -> Any:
     """Ask the chip maker (`make`, `notes`, `key-letter`); its JSON answer. Raises `SimulatorFailed`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "simulators.chip", *arguments], input=given, capture_output=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "simulators.chip", *arguments],
+            input=given, capture_output=True, check=False, timeout=MAKER_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SimulatorFailed(f"simulators.chip {arguments[0]}: it did not end") from None
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise SimulatorFailed(f"simulators.chip {arguments[0]}: {said[0]}")

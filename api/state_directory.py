@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.failure import CommandFailed
 
-class StateInUse(Exception):
+
+class StateInUse(CommandFailed):
     """Another run works on this state directory."""
 
 
-class StateOfAnotherKind(Exception):
+class StateOfAnotherKind(CommandFailed):
     """Production and specimen cards never share a state."""
 
 
@@ -46,6 +48,11 @@ class StateDirectory:
     def pin_file(self) -> Path:
         """The token's user PIN, mode 600: the credential of the line, as a file secret would be in a centre."""
         return self.root / "token.pin"
+
+    @property
+    def exchange_key(self) -> Path:
+        """Public exchange key (DER SubjectPublicKeyInfo): what the chip maker wraps the card masters for."""
+        return self.root / "exchange-key.der"
 
     @property
     def locks(self) -> Path:
@@ -92,14 +99,22 @@ class StateDirectory:
         if (bound := kind.read_text()) != wanted:
             raise StateOfAnotherKind(f"{self.root} makes {bound} cards; name another --state for {wanted} cards")
 
+    @property
+    def specimen(self) -> bool:
+        """What the first run decided; production where none did."""
+        kind = self.root / "kind"
+        return kind.exists() and kind.read_text() == "specimen"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the state alone. Raises `StateInUse`."""
         descriptor = os.open(self.root / "locks" / "state.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sentence = f"another run works on {self.root}; wait for its end or name another --state"
+                raise StateInUse(sentence) from None
             yield
-        except BlockingIOError:
-            raise StateInUse(f"another run works on {self.root}; wait for its end or name another --state") from None
         finally:
             os.close(descriptor)

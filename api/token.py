@@ -1,6 +1,5 @@
 """The SoftHSM token of a line and its ceremony, each in a process of its own: PKCS#11 never lives in the parent."""
 
-import json
 import os
 import pty
 import secrets
@@ -8,12 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
+from api.apart import run_apart
+from api.failure import CommandFailed
 from api.state_directory import StateDirectory
 from hsm.settings import TokenSettings
+from pki.ceremony import EVIDENCE_FILE, hold_ceremony, load_plan, masters_taken
+from pki.ceremony_journal import write_whole
 
 TOKEN_SECONDS = 30.0
 TOKEN_LABEL = "eid-perso"  # noqa: S105 - a label, not a secret
@@ -24,11 +25,11 @@ SOFTHSM_MODULES = (
 )
 
 
-class TokenMissing(Exception):
+class TokenMissing(CommandFailed):
     """No PKCS#11 module or no way to make a token here; the sentence says what to install."""
 
 
-class CeremonyFailed(Exception):
+class CeremonyFailed(CommandFailed):
     """The ceremony ended early; the sentence says at what."""
 
 
@@ -94,59 +95,34 @@ def _make_token(softhsm_conf: Path, pin: str) -> None:
 def hold_ceremony_apart(
     state: StateDirectory, plan_file: Path, directory: Path, key_letter: Callable[[bytes], bytes] | None
 ) -> Path:
-    """Hold the ceremony in a spawned process; the path of its evidence. Raises `CeremonyFailed`."""
+    """Hold the ceremony in a spawned process; the path of its evidence. Raises `CeremonyFailed`.
+
+    `key_letter` is called there, so it must be picklable. Where masters are still missing at the end, the exchange
+    key is left in `state.exchange_key` for the chip maker.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(
-        target=_ceremony_process, args=(state, plan_file, directory, key_letter is not None, theirs)
-    )
-    process.start()
-    theirs.close()
-    outcome: dict[str, str] = {"error": "the ceremony's process died"}
+    environment, token = {"SOFTHSM2_CONF": str(state.softhsm_conf)}, token_settings(state)
     try:
-        while True:
-            message = ours.recv()
-            if isinstance(message, bytes) and key_letter is not None:
-                ours.send(key_letter(message))
-                continue
-            outcome = json.loads(message)
-            break
-    except EOFError:
-        pass
-    finally:
-        process.join()
-    if "error" in outcome:
-        raise CeremonyFailed(outcome["error"])
-    return directory / "evidence.json"
+        run_apart(environment, _hold_ceremony, token, state, plan_file, directory, key_letter)
+    except CommandFailed as failure:
+        raise CeremonyFailed(str(failure)) from failure
+    return directory / EVIDENCE_FILE
 
 
-def _ceremony_process(state: StateDirectory, plan_file: Path, directory: Path, with_letter: bool, pipe: Pipe) -> None:
-    os.environ["SOFTHSM2_CONF"] = str(state.softhsm_conf)
-    from hsm.errors import HsmError
+def _hold_ceremony(
+    token: TokenSettings,
+    state: StateDirectory,
+    plan_file: Path,
+    directory: Path,
+    key_letter: Callable[[bytes], bytes] | None,
+) -> None:
     from hsm.pkcs11 import open_ceremony
-    from pki.ceremony import hold_ceremony, load_plan
-    from pki.errors import PkiError
 
-    def ask_for_letter(exchange_key: bytes) -> bytes:
-        pipe.send(exchange_key)
-        letter: bytes = pipe.recv()
-        return letter
-
+    plan = load_plan(plan_file)
+    ceremony = open_ceremony(token)
     try:
-        plan = load_plan(plan_file)
-        ceremony = open_ceremony(token_settings(state))
-        try:
-            hold_ceremony(
-                plan,
-                ceremony,
-                now=datetime.now(UTC),
-                directory=directory,
-                key_letter=ask_for_letter if with_letter else None,
-            )
-        finally:
-            ceremony.close()
-    except (HsmError, PkiError) as error:
-        pipe.send(json.dumps({"error": str(error)}))
-    else:
-        pipe.send(json.dumps({"ok": "evidence.json"}))
+        hold_ceremony(plan, ceremony, now=datetime.now(UTC), directory=directory, key_letter=key_letter)
+        if not masters_taken(directory):
+            write_whole(state.exchange_key, ceremony.exchange_public_key())
+    finally:
+        ceremony.close()

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, text
 
 from hsm.ports import KeyLabel, PublicKey, Signer
+from personalization.errors import EngineError
 from personalization.store.database import Database
 from personalization.store.tables import audit_checkpoint, audit_event, event_pending
 from pki.authorities import AUDIT_KEY
@@ -59,7 +60,7 @@ class NumberedEvent:
     hash: str
 
 
-class AuditBroken(Exception):
+class AuditBroken(EngineError):
     """The chain, a number or a checkpoint does not hold; the sentence says at which number."""
 
 

@@ -37,7 +37,9 @@ def send_messages(database: Database, source: DocumentSystem, source_name: str, 
         except SourceRefused:
             detail = (("message", row.kind),)
             refused[row.id] = Event("message.refused", now, "courier", body["record_id"], detail=detail)
-        except (SourceUnavailable, SourceMalformed):
+        except SourceMalformed:
+            sent.append(row.id)  # the status said that it was taken; only the body after it cannot be read
+        except SourceUnavailable:
             break
         else:
             sent.append(row.id)

@@ -6,14 +6,12 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from multiprocessing import get_context
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 from sqlalchemy import select
 
 from api import simulated
-from api.commands.failure import CommandFailed
+from api.apart import environment_of, run_apart
 from api.commands.opened_state import (
     add_state_options,
     card_directory,
@@ -22,6 +20,7 @@ from api.commands.opened_state import (
     settings_of,
 )
 from api.commands.terminal import PlainTable, console, plain, print_json
+from api.failure import CommandFailed
 from api.run_report import STATES
 from card_profiles.model import ProfileId
 from card_profiles.profile import load_profile
@@ -77,10 +76,7 @@ def insert_card(options: argparse.Namespace) -> int:
     """Put the card into a virtual reader of its own pcscd; any PC/SC program can use it until Ctrl-C."""
     with opened_state(options) as opened, ExitStack() as stack:
         card = card_directory(opened, options.chip_serial)
-        try:
-            hall = simulated.start_hall(stack, f"--hold={card}")
-        except simulated.SimulatorFailed as error:
-            raise CommandFailed(str(error)) from error
+        hall = simulated.start_hall(stack, f"--hold={card}")
         if hall.pcsc_socket is None:
             raise CommandFailed(f"a card can only be held in a reader where pcscd runs: {hall.no_pcsc}")
         told = {"reader": hall.slots[0].reader, "PCSCLITE_CSOCK_NAME": str(hall.pcsc_socket)}
@@ -110,51 +106,35 @@ def export_card(options: argparse.Namespace) -> int:
         row = find_card(opened, options.chip_serial)
         options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         specimen = load_profile(ProfileId(str(row.profile_id))).specimen
-        ours, theirs = get_context("spawn").Pipe()
         settings = settings_of(opened, specimen=specimen, pcsc_socket=None)
-        process = get_context("spawn").Process(
-            target=_export_process, args=(settings, str(row.id), str(row.chip_serial), options.directory, theirs)
+        written = run_apart(
+            environment_of(settings), _export, settings, str(row.id), str(row.chip_serial), options.directory
         )
-        process.start()
-        theirs.close()
-        try:
-            outcome = ours.recv()
-        except EOFError:
-            raise CommandFailed("the exporting process died") from None
-        finally:
-            process.join()
-    if isinstance(outcome, str):
-        raise CommandFailed(outcome)
     if options.json:
-        print_json({"files": outcome})
+        print_json({"files": written})
     else:
-        console().print(plain("\n".join(outcome)), soft_wrap=True)
+        output = console()
+        for path in written:
+            output.print(plain(path), soft_wrap=True)
     return 0
 
 
-def _export_process(settings: Settings, job_id: str, chip_serial: str, directory: Path, pipe: Pipe) -> None:
-    os.environ["SOFTHSM2_CONF"] = str(settings.softhsm_conf)
-    from hsm.errors import HsmError
+def _export(settings: Settings, job_id: str, chip_serial: str, directory: Path) -> list[str]:
     from personalization.assembly import Parts, now
     from personalization.audit import number_and_sign
     from personalization.card_export import export_files
-    from personalization.errors import EngineError
 
+    parts = Parts(settings)
     try:
-        parts = Parts(settings)
-        try:
-            files = export_files(parts.database, parts.vault, job_id, chip_serial, actor=_actor(), now=now())
-            number_and_sign(parts.database, parts.hsm, now())
-        finally:
-            parts.close()
-        for name, content in files.items():
-            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-    except (HsmError, EngineError) as error:
-        pipe.send(str(error))
-    else:
-        pipe.send([str(directory / name) for name in files])
+        files = export_files(parts.database, parts.vault, job_id, chip_serial, actor=_actor(), now=now())
+        number_and_sign(parts.database, parts.hsm, now())
+    finally:
+        parts.close()
+    for name, content in files.items():
+        descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    return [str(directory / name) for name in files]
 
 
 def _actor() -> str:

@@ -2,15 +2,13 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from api.commands.failure import CommandFailed
 from api.commands.terminal import console, plain, print_json
-from api.state_directory import StateDirectory, StateInUse
-from api.token import CeremonyFailed, TokenMissing, ensure_token, hold_ceremony_apart
-from pki.ceremony import load_plan
-from pki.errors import PkiError
+from api.state_directory import StateDirectory
+from api.token import ensure_token, hold_ceremony_apart
+from pki.ceremony import load_plan, masters_taken
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,33 +22,27 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def command(options: argparse.Namespace) -> int:
-    """Hold the ceremony and name its evidence."""
+    """Hold the ceremony and name its evidence; where card masters are still missing, say what the maker needs."""
     state = StateDirectory(options.state.resolve())
-    try:
-        plan = load_plan(options.file)
-        letter = _letter(options.key_letter, state)
-        state.create()
-        with state.locked():
-            ensure_token(state)
-            directory = state.authorities(specimen=plan.specimen)
-            evidence = hold_ceremony_apart(state, options.file, directory, letter)
-    except (PkiError, StateInUse, TokenMissing, CeremonyFailed, OSError) as error:
-        raise CommandFailed(str(error)) from error
+    plan = load_plan(options.file)
+    letter = None if options.key_letter is None else partial(_letter, options.key_letter.read_bytes())
+    state.create()
+    with state.locked():
+        state.bind(specimen=plan.specimen)
+        ensure_token(state)
+        directory = state.authorities(specimen=plan.specimen)
+        evidence = hold_ceremony_apart(state, options.file, directory, letter)
+        missing = not masters_taken(directory)
     if options.json:
-        print_json({"evidence": str(evidence), **json.loads(evidence.read_text())})
-    else:
-        console().print(plain(f"evidence: {evidence}"), soft_wrap=True)
+        exchange_key = {"exchange_key": str(state.exchange_key)} if missing else {}
+        print_json({"evidence": str(evidence), **exchange_key, **json.loads(evidence.read_text())})
+        return 0
+    console().print(plain(f"evidence: {evidence}"), soft_wrap=True)
+    if missing:
+        sentence = "no card can be made before the chip maker's key letter is there: send the maker this exchange key,"
+        console().print(plain(f"{sentence} then repeat with --key-letter FILE: {state.exchange_key}"), soft_wrap=True)
     return 0
 
 
-def _letter(path: Path | None, state: StateDirectory) -> Callable[[bytes], bytes] | None:
-    """Read the letter; where there is none yet, leave the exchange key for the chip maker and go on without masters."""
-    if path is None:
-        return None
-    content = path.read_bytes()
-
-    def answer(exchange_key: bytes) -> bytes:
-        (state.root / "exchange-key.der").write_bytes(exchange_key)
-        return content
-
-    return answer
+def _letter(content: bytes, _exchange_key: bytes) -> bytes:
+    return content

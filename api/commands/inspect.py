@@ -2,13 +2,10 @@
 
 import argparse
 import json
-import os
 from contextlib import ExitStack
-from multiprocessing import get_context
-from multiprocessing.connection import Connection as Pipe
 
 from api import simulated
-from api.commands.failure import CommandFailed
+from api.apart import environment_of, run_apart
 from api.commands.opened_state import add_state_options, card_directory, find_card, opened_state, settings_of
 from api.commands.terminal import PlainTable, print_json
 from card_profiles.model import ProfileId
@@ -29,28 +26,12 @@ def command(options: argparse.Namespace) -> int:
     with opened_state(options) as opened, ExitStack() as stack:
         row = find_card(opened, options.chip_serial)
         card = card_directory(opened, options.chip_serial)
-        try:
-            hall = simulated.start_hall(stack, f"--hold={card}")
-        except simulated.SimulatorFailed as error:
-            raise CommandFailed(str(error)) from error
+        hall = simulated.start_hall(stack, f"--hold={card}")
         slot = hall.slots[0]
         station = StationSettings("inspection", slot.control, slot.reader, slot.chip_socket, (), "")
         specimen = load_profile(ProfileId(str(row.profile_id))).specimen
         settings = settings_of(opened, specimen=specimen, pcsc_socket=hall.pcsc_socket)
-        ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(
-            target=_inspection_process, args=(settings, station, str(row.id), str(row.chip_serial), theirs)
-        )
-        process.start()
-        theirs.close()
-        try:
-            outcome = ours.recv()
-        except EOFError:
-            raise CommandFailed("the inspecting process died") from None
-        finally:
-            process.join()
-    if isinstance(outcome, str):
-        raise CommandFailed(outcome)
+        outcome = run_apart(environment_of(settings), _inspect, settings, station, str(row.id), str(row.chip_serial))
     report = json.loads(outcome)
     if options.json:
         print_json(report)
@@ -67,24 +48,11 @@ def _print(report: dict[str, list[dict[str, object]]]) -> None:
     table.print()
 
 
-def _inspection_process(
-    settings: Settings, station: StationSettings, job_id: str, chip_serial: str, pipe: Pipe
-) -> None:
-    os.environ["SOFTHSM2_CONF"] = str(settings.softhsm_conf)
-    if settings.pcsc_socket is not None:
-        os.environ["PCSCLITE_CSOCK_NAME"] = str(settings.pcsc_socket)
-    from hsm.errors import HsmError
+def _inspect(settings: Settings, station: StationSettings, job_id: str, chip_serial: str) -> bytes:
     from personalization.assembly import Parts, inspect_again
-    from personalization.errors import EngineError
-    from personalization.station.errors import StationError
 
+    parts = Parts(settings)
     try:
-        parts = Parts(settings)
-        try:
-            report = inspect_again(parts, station, job_id, chip_serial)
-        finally:
-            parts.close()
-    except (HsmError, EngineError, StationError) as error:
-        pipe.send(str(error))
-    else:
-        pipe.send(report)
+        return inspect_again(parts, station, job_id, chip_serial)
+    finally:
+        parts.close()

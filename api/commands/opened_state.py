@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Row, select
 
-from api.commands.failure import CommandFailed
+from api.failure import CommandFailed
 from api.state_directory import StateDirectory
 from api.token import token_settings
 from personalization.settings import Settings

@@ -5,14 +5,15 @@ from dataclasses import asdict
 
 from api.commands.opened_state import add_state_options, opened_state
 from api.commands.terminal import PlainTable, console, plain, print_json
-from personalization.audit import NumberedEvent, events_after, verify_chain
+from personalization.audit import NumberedEvent, events_after, verify_chain, verify_checkpoints
 from personalization.centre import stock
+from pki.ceremony import audit_public_key
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the commands."""
     group = commands.add_parser("report", help="events and stock").add_subparsers(required=True, metavar="ACTION")
-    events = group.add_parser("events", help="numbered status events, the chain checked")
+    events = group.add_parser("events", help="numbered status events, chain and checkpoints checked")
     events.add_argument("--after", type=int, default=0, metavar="N", help="only events with a higher number")
     add_state_options(events)
     events.set_defaults(command=report_events)
@@ -22,9 +23,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def report_events(options: argparse.Namespace) -> int:
-    """All events after a number."""
+    """All events after a number, once the whole log has proven unchanged. Raises `AuditBroken`, `CeremonyRefused`."""
     with opened_state(options) as opened:
         verify_chain(opened.database)
+        authorities = opened.directory.authorities(specimen=opened.directory.specimen)
+        verify_checkpoints(opened.database, audit_public_key(authorities))
         events: list[NumberedEvent] = []
         after = options.after
         while page := events_after(opened.database, after):

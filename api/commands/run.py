@@ -9,14 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api import line
-from api.commands.failure import CommandFailed
 from api.commands.terminal import PlainTable, console, plain, print_json
+from api.failure import CommandFailed
 from api.progress import Progress as Counts
 from api.run_report import JUDGES, NOT_APPLICABLE, RunReport, read_report
-from api.simulated import SimulatorFailed
-from api.state_directory import StateDirectory, StateInUse, StateOfAnotherKind
-from api.token import CeremonyFailed, TokenMissing
-from personalization.errors import EngineError
+from api.state_directory import StateDirectory
 from personalization.store.database import Database
 
 DEFAULT_STATE = Path("state")
@@ -66,36 +63,22 @@ def command(options: argparse.Namespace) -> int:
         specimen=options.specimen,
         direct=options.direct,
     )
-    trouble: str | None = None
-    try:
-        state.create()
-        with state.locked():
-            line.prepare(settings, lambda sentence: screen.print(plain(sentence)))
-            result = _run_with_progress(settings, screen)
-            database = Database(result.database_url)
-            try:
-                rate = 3600 * result.verified_now / result.working_seconds if result.working_seconds else 0.0
-                report = read_report(database, line.SOURCE, result.files, settings.records, rate)
-            finally:
-                database.close()
-            trouble = result.trouble
-    except (
-        StateInUse,
-        StateOfAnotherKind,
-        TokenMissing,
-        line.ProgramMissing,
-        CeremonyFailed,
-        SimulatorFailed,
-        EngineError,
-        OSError,
-    ) as error:
-        raise CommandFailed(str(error)) from error
+    state.create()
+    with state.locked():
+        line.prepare(settings, lambda sentence: screen.print(plain(sentence)))
+        result = _run_with_progress(settings, screen)
+        database = Database(result.database_url)
+        try:
+            rate = 3600 * result.verified_now / result.working_seconds if result.working_seconds else 0.0
+            report = read_report(database, line.SOURCE, result.files, settings.records, rate)
+        finally:
+            database.close()
     if options.json:
         print_json(report.to_json())
     else:
         _print_tables(report, result, state)
-    if trouble is not None:
-        screen.print(plain(f"perso: {trouble}"))
+    if result.trouble is not None:
+        screen.print(plain(f"perso: {result.trouble}"))
         return 1
     return 0 if report.all_verified else 1
 

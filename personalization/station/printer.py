@@ -129,7 +129,10 @@ class IppPrinter:
             answer = self._exchange(request)
         except AnswerLost:
             raise StationUnavailable("the printer does not answer") from None
-        _accepted(answer)
+        try:
+            _accepted(answer)
+        except PrinterBusy as busy:  # with other jobs: no answer on this one yet
+            raise StationUnavailable(str(busy)) from None
         return answer
 
     def _exchange(self, request: Message) -> Message:

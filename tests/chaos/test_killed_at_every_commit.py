@@ -7,6 +7,7 @@ the source (a list) and PC/SC (the chips are reached directly; what happens on t
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Bench:
             self.state,
             CEREMONIES / "production-demo.toml",
             directory,
-            lambda key: simulated.key_letter(self.state, key),
+            partial(simulated.key_letter, self.state),
         )
         upgrade(self.state.database_url)
         create_key_store(self.state.key_store_url)

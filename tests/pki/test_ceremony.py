@@ -7,7 +7,15 @@ import pytest
 
 from hsm.ports import KeyLabel
 from pki.authorities import CERTIFICATE_FILES, load_authorities
-from pki.ceremony import AUDIT_KEY, hold_ceremony, load_plan, plan_file
+from pki.ceremony import (
+    AUDIT_FILE,
+    AUDIT_KEY,
+    audit_public_key,
+    hold_ceremony,
+    load_plan,
+    masters_taken,
+    plan_file,
+)
 from pki.certificate import read_certificate
 from pki.errors import AuthoritiesRefused, CeremonyRefused, PlanRefused
 from pki.evidence import read_evidence
@@ -117,6 +125,31 @@ def test_without_a_key_letter_the_masters_are_left_out(tmp_path: Path) -> None:
     evidence = hold(ceremony, tmp_path, letter=False)
     assert not ceremony.labels() & set(MASTERS)
     assert "masters left out" in json.dumps([step.name for step in evidence.steps])  # type: ignore[attr-defined]
+
+
+def test_a_letter_that_comes_later_brings_the_masters_in(tmp_path: Path) -> None:
+    ceremony = SoftwareCeremony()
+    first = hold(ceremony, tmp_path, letter=False)
+    assert not masters_taken(tmp_path)
+    assert hold(ceremony, tmp_path, letter=False) == first
+    made = {file.name: file.read_bytes() for file in tmp_path.glob("*.der")}
+    hold(ceremony, tmp_path)
+    assert ceremony.labels().issuperset(MASTERS)
+    assert masters_taken(tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("*.der")} == made
+    evidence = read_evidence((tmp_path / "evidence.json").read_bytes())
+    assert {key.origin for key in evidence.keys if key.label in MASTERS} == {"taken from the chip maker's key letter"}
+
+
+def test_the_public_key_of_the_audit_log_is_among_the_files(tmp_path: Path) -> None:
+    ceremony = SoftwareCeremony()
+    first = hold(ceremony, tmp_path)
+    assert audit_public_key(tmp_path) == ceremony.keys.public_key(AUDIT_KEY)
+    (tmp_path / AUDIT_FILE).unlink()  # a directory from before the file was written
+    with pytest.raises(CeremonyRefused, match="checkpoints cannot be checked"):
+        audit_public_key(tmp_path)
+    assert hold(ceremony, tmp_path) == first
+    assert audit_public_key(tmp_path) == ceremony.keys.public_key(AUDIT_KEY)
 
 
 def test_a_second_ceremony_finds_the_shared_keys_and_says_so(tmp_path: Path) -> None:

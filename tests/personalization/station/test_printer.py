@@ -119,7 +119,10 @@ def test_jobs_are_found_by_name_in_both_lists_and_the_later_state_counts() -> No
     assert [each.group(GroupTag.OPERATION).first("which-jobs") for each in asked] == ["not-completed", "completed"]
 
 
-@pytest.mark.parametrize("answer", [fails(httpx.ReadTimeout), told(job_group(7, 5, "job-1/1"), status=0x0502)])
+@pytest.mark.parametrize(
+    "answer",
+    [fails(httpx.ReadTimeout), *(told(job_group(7, 5, "job-1/1"), status=code) for code in (0x0502, 0x0506, 0x0507))],
+)
 def test_a_question_that_is_not_answered_may_be_asked_again(answer: Answer) -> None:
     asks: list[Callable[[IppPrinter], object]] = [
         lambda client: client.find("job-1/1"),

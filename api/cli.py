@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for module in (run, card, inspect, ceremony, report):
         module.add_to(commands)
     options = parser.parse_args(arguments)
+    os.umask(0o077)  # whatever a command makes is for its user alone
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it ends as orderly as by Ctrl-C
     try:
         code: int = options.command(options)
     except (CommandFailed, EngineError, PkiError) as failure:

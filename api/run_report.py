@@ -115,7 +115,7 @@ def read_report(
         spoiled=tuple(
             (row.chip_serial, row.reason_code)
             for row in jobs
-            if row.state == JobState.FAILED and row.chip_serial is not None
+            if row.state in (JobState.FAILED, JobState.CANCELLED) and row.blank_state == stock.SPOILED
         ),
     )
 
@@ -123,7 +123,7 @@ def read_report(
 def _jobs(connection: Connection) -> list[Any]:
     return list(
         connection.execute(
-            select(job, blank.c.chip_serial)
+            select(job, blank.c.chip_serial, blank.c.state.label("blank_state"))
             .outerjoin(blank, blank.c.job_id == job.c.id)
             .order_by(job.c.record_id, job.c.revision, job.c.attempt)
         )

@@ -6,6 +6,7 @@ The product never imports them; what they say on their first line of output is a
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,7 @@ class Hall:
     """Readers and feeders that run; `no_pcsc` says why PC/SC could not be had."""
 
     simulator: Simulator
+    directory: Path
     pcsc_socket: Path | None
     slots: tuple[ReaderSlot, ...]
     no_pcsc: str | None
@@ -126,6 +128,7 @@ def start_hall(stack: ExitStack, *arguments: str, direct: bool = False) -> Hall:
 def _hall(stack: ExitStack, arguments: tuple[str, ...], no_pcsc: str | None) -> Hall:
     # Short on purpose: the path of a Unix socket has at most 107 bytes.
     run = Path(tempfile.mkdtemp(prefix="perso-", dir="/tmp"))
+    stack.callback(shutil.rmtree, run, ignore_errors=True)  # the hall removes it itself, unless it was killed
     simulator = Simulator("simulators.hall", "--directory", str(run), *arguments)
     stack.callback(simulator.stop)
     told = simulator.ready()
@@ -137,7 +140,7 @@ def _hall(stack: ExitStack, arguments: tuple[str, ...], no_pcsc: str | None) -> 
         )
         for slot in told["stations"]
     )
-    return Hall(simulator, Path(told["socket"]) if told["socket"] else None, slots, no_pcsc)
+    return Hall(simulator, run, Path(told["socket"]) if told["socket"] else None, slots, no_pcsc)
 
 
 def start_printer(stack: ExitStack, directory: Path) -> tuple[Simulator, str]:

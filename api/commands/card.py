@@ -25,6 +25,7 @@ from api.run_report import STATES
 from card_profiles.model import ProfileId
 from card_profiles.profile import load_profile
 from personalization.flow import JobState
+from personalization.inspection.opensc import opensc_conf
 from personalization.settings import Settings
 from personalization.store.tables import blank, job
 
@@ -75,24 +76,31 @@ def list_cards(options: argparse.Namespace) -> int:
 def insert_card(options: argparse.Namespace) -> int:
     """Put the card into a virtual reader of its own pcscd; any PC/SC program can use it until Ctrl-C."""
     with opened_state(options) as opened, ExitStack() as stack:
+        row = find_card(opened, options.chip_serial)
         card = card_directory(opened, options.chip_serial)
         hall = simulated.start_hall(stack, f"--hold={card}")
         if hall.pcsc_socket is None:
             raise CommandFailed(f"a card can only be held in a reader where pcscd runs: {hall.no_pcsc}")
-        told = {"reader": hall.slots[0].reader, "PCSCLITE_CSOCK_NAME": str(hall.pcsc_socket)}
+        configuration = hall.directory / "opensc.conf"
+        configuration.write_bytes(opensc_conf(bytes.fromhex(str(row.atr)), ()))
+        told = {
+            "reader": hall.slots[0].reader,
+            "PCSCLITE_CSOCK_NAME": str(hall.pcsc_socket),
+            "OPENSC_CONF": str(configuration),
+        }
         if options.json:
             json.dump(told, sys.stdout)
             sys.stdout.write("\n")
         else:
             console().print(
-                f"reader: {told['reader']}\nPCSCLITE_CSOCK_NAME={told['PCSCLITE_CSOCK_NAME']}\n"
-                f"for example: PCSCLITE_CSOCK_NAME={told['PCSCLITE_CSOCK_NAME']} opensc-tool --list-readers\n"
+                f"reader: {told['reader']}\nfor any PC/SC program, OpenSC for example (its file knows our ATR):\n"
+                f"  export PCSCLITE_CSOCK_NAME={told['PCSCLITE_CSOCK_NAME']} OPENSC_CONF={told['OPENSC_CONF']}\n"
+                "  pkcs15-tool --dump\n"
                 "Ctrl-C takes the card out",
                 highlight=False,
                 soft_wrap=True,
             )
         sys.stdout.flush()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             signal.pause()
         except KeyboardInterrupt:

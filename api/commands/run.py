@@ -131,7 +131,7 @@ def _print_tables(report: RunReport, result: line.LineResult, state: StateDirect
         refused.print()
     output = console()
     for serial, reason in report.spoiled:
-        output.print(plain(f"spoiled: {serial} ({reason})"))
+        output.print(plain(f"spoiled: {serial} ({reason}); take it from its tray and destroy it"))
     for entry in report.held:
         output.print(plain(f"held: {entry['record_id']} ({entry['reason']})"))
     blanks = report.blanks

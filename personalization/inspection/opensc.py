@@ -132,7 +132,7 @@ class _Desk:
             others = [
                 name for name in {*listed, *self._other_readers} if name not in self._reader_name and '"' not in name
             ]
-            self._configuration = self._bench.file(_opensc_conf(self._atr, sorted(others)))
+            self._configuration = self._bench.file(opensc_conf(self._atr, sorted(others)))
         return self._configuration
 
     def file(self, content: bytes) -> MemoryFile:
@@ -157,7 +157,7 @@ class _Desk:
         return {"OPENSC_CONF": configuration, "PCSCLITE_CSOCK_NAME": self._pcsc_socket}
 
     def _readers(self) -> tuple[str, ...]:
-        plain = self._bench.file(_opensc_conf(self._atr, ()))
+        plain = self._bench.file(opensc_conf(self._atr, ()))
         environment = self._environment(plain)
         listing, _ = self._finished("opensc-tool", "--list-readers", environment=environment)
         lines = listing.decode("utf-8", "replace").splitlines()
@@ -222,7 +222,7 @@ def _split(output: bytes) -> tuple[bytes, bytes]:
     return output[:end], output[end:]
 
 
-def _opensc_conf(atr: bytes, ignored: Sequence[str]) -> bytes:
+def opensc_conf(atr: bytes, ignored: Sequence[str]) -> bytes:
     quoted = ", ".join(f'"{name}"' for name in ignored)
     lines = (
         "app default {",

@@ -19,6 +19,7 @@ PROCESSING, CANCELED, ABORTED, COMPLETED = 5, 7, 8, 9
 """job-state values (RFC 8011 §5.3.7)."""
 
 _SUFFIXES = {"application/pdf": ".pdf", "image/pwg-raster": ".pwg"}
+_NEAR_SECONDS = 3.0
 _LONGEST_FILE_NAME = 200
 
 
@@ -118,9 +119,9 @@ class Press:
             return True
 
     def finish(self) -> None:
-        """Wait for the card in the machine: a press that is switched off orderly prints it to its end."""
+        """Wait for the card in the machine: a press that is switched off orderly prints it if its end is near."""
         with self._changed:
-            self._changed.wait_for(lambda: self._active is None, self._seconds_per_card + 1.0)
+            self._changed.wait_for(lambda: self._active is None, _NEAR_SECONDS)
 
     def printed_file(self, job: Job) -> Path:
         """Where the last document printed under this job's name lies."""

@@ -37,7 +37,7 @@ STALLED_SECONDS = 180.0
 RESTARTS = 20
 BOX_BLANKS = 10
 SOURCE = "padis"
-JUDGING_PROGRAMS = ("openssl", "opensc-tool", "pkcs11-tool")
+JUDGING_PROGRAMS = ("openssl", "pkcs11-tool")
 """Asked for before anything is made: a judge that is not there must not cost a card."""
 CEREMONIES = Path(__file__).resolve().parents[1] / "pki" / "ceremonies"
 
@@ -169,8 +169,8 @@ class _Line:
         self.not_proven = hall.no_pcsc
         source, url = simulated.start_document_system(self._stack, self._options.records, self._state)
         self._simulators += [hall.simulator, source]
-        stations = tuple(self._station(number, slot, hall) for number, slot in zip(numbers, hall.slots, strict=True))
-        settings = self._settings(url, hall, stations)
+        stations = tuple(self._station(number, slot) for number, slot in zip(numbers, hall.slots, strict=True))
+        settings = self._settings(url, hall)
         self._stack.callback(self._stop_workers)
         spawn = get_context("spawn").Process
         for station in stations:
@@ -211,7 +211,7 @@ class _Line:
                 wanted.add(int(directory.name.removeprefix("station-")))
         return sorted(wanted)
 
-    def _station(self, number: int, slot: simulated.ReaderSlot, hall: simulated.Hall) -> StationSettings:
+    def _station(self, number: int, slot: simulated.ReaderSlot) -> StationSettings:
         printer, uri = simulated.start_printer(self._stack, self._state.simulated / f"printer-{number}")
         self._simulators.append(printer)
         return StationSettings(
@@ -219,11 +219,10 @@ class _Line:
             feeder_socket=slot.control,
             reader=slot.reader,
             chip_socket=slot.chip_socket,
-            other_readers=tuple(s.reader for s in hall.slots if s.reader is not None and s.reader != slot.reader),
             printer_uri=uri,
         )
 
-    def _settings(self, url: str, hall: simulated.Hall, stations: tuple[StationSettings, ...]) -> Settings:
+    def _settings(self, url: str, hall: simulated.Hall) -> Settings:
         state = self._state
         return Settings(
             database_url=self._database_url,
@@ -237,7 +236,6 @@ class _Line:
             source_url=url,
             specimen=self._options.specimen,
             pcsc_socket=hall.pcsc_socket,
-            stations=stations,
         )
 
     def _start(self, name: str, make: Callable[[], BaseProcess]) -> None:

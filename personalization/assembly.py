@@ -168,7 +168,7 @@ def inspect_again(parts: Parts, station: StationSettings, job_id: str, chip_seri
     pins = {pin.name: pin.value.encode("ascii") for pin in profile.pins if pin.value is not None}
     at = now()
     own, judges = judge_card(
-        Bar(open_terminal(station), settings.pcsc_socket, ()),
+        Bar(open_terminal(station), settings.pcsc_socket),
         expected_card(imaged, blank, authorities),
         pins=pins or None,
         random_bytes=parts.hsm.random_bytes,

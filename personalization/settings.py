@@ -14,7 +14,6 @@ class StationSettings:
     feeder_socket: Path
     reader: str | None
     chip_socket: Path | None
-    other_readers: tuple[str, ...]
     printer_uri: str
 
 
@@ -33,4 +32,3 @@ class Settings:
     source_url: str
     specimen: bool
     pcsc_socket: Path | None
-    stations: tuple[StationSettings, ...] = ()

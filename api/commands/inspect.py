@@ -28,7 +28,7 @@ def command(options: argparse.Namespace) -> int:
         card = card_directory(opened, options.chip_serial)
         hall = simulated.start_hall(stack, f"--hold={card}")
         slot = hall.slots[0]
-        station = StationSettings("inspection", slot.control, slot.reader, slot.chip_socket, (), "")
+        station = StationSettings("inspection", slot.control, slot.reader, slot.chip_socket, "")
         specimen = load_profile(ProfileId(str(row.profile_id))).specimen
         settings = settings_of(opened, specimen=specimen, pcsc_socket=hall.pcsc_socket)
         outcome = run_apart(environment_of(settings), _inspect, settings, station, str(row.id), str(row.chip_serial))

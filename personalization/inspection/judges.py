@@ -19,7 +19,6 @@ class Bar:
 
     terminal: Terminal
     pcsc_socket: Path | None
-    other_readers: tuple[str, ...]
 
 
 def judge_card(
@@ -65,7 +64,7 @@ def _opensc(bar: Bar, expected: Expected, pins: Mapping[str, bytes] | None, rand
     return opensc.judge(
         reader_name=bar.terminal.reader_name,
         pcsc_socket=str(bar.pcsc_socket),
-        other_readers=bar.other_readers,
+        other_readers=bar.terminal.other_readers(),
         atr=expected.atr,
         certificates=expected.certificates,
         pins=pins,

@@ -5,8 +5,12 @@ status. One pkcs11-tool for each key signs and reads the certificate in the same
 because two programs would take each other's PIN and application away. PINs go by environment, all data by memory
 files and pipes.
 
-A program that did not run, did not end, saw no reader or read nothing has judged nothing: the whole judgement is made
-once more, from scratch, and only then counts.
+A program that did not end or read nothing has judged nothing: the whole judgement is made once more, from scratch, and
+only then counts.
+
+OpenSC opens every reader that it is not told to ignore, and a reader that another station is just taking for itself is
+lost to both by that (pcsc-lite 1.9.9: SCardConnect waits for ever for a lock whose owner has gone). So it is told of
+the others before its first call.
 """
 
 import secrets
@@ -14,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from personalization.inspection.programs import Argument, Bench, MemoryFile
+from personalization.inspection.programs import Argument, Bench, MemoryFile, JudgeSilent
 from personalization.inspection.steps import (
     CardSignature,
     Check,
@@ -64,15 +68,18 @@ def judge(
 ) -> JudgeReport:
     """Judge the card in `reader_name` (a PC/SC name).
 
-    `pcsc_socket` is the PCSCLITE_CSOCK_NAME of the pcscd; `other_readers` are left alone, as is every other reader
-    that pcscd lists; `certificates`: slot -> DER as issued; `pins`: name -> ASCII digits. Not applicable without
-    certificates, which OpenSC needs to know the card by. Never raises: the step fails.
+    `pcsc_socket` is the PCSCLITE_CSOCK_NAME of the pcscd; `other_readers`: all others that it lists, which are left
+    alone; `certificates`: slot -> DER as issued; `pins`: name -> ASCII digits. Not applicable without certificates,
+    which OpenSC needs to know the card by. Raises `JudgeSilent` when OpenSC does not end, twice.
     """
     if not certificates:
         return JudgeReport("opensc", run_steps([("certificates", _no_certificates)]))
     watch = Stopwatch()
     places = (reader_name, pcsc_socket, other_readers, atr)
-    heard, steps, signatures = _judge_once(places, certificates, pins, random_bytes)
+    try:
+        heard, steps, signatures = _judge_once(places, certificates, pins, random_bytes)
+    except JudgeSilent:
+        heard = False
     if not heard:
         time.sleep(AGAIN_SECONDS)
         _, steps, signatures = _judge_once(places, certificates, pins, random_bytes)
@@ -85,15 +92,11 @@ def _judge_once(
     pins: Mapping[str, bytes],
     random_bytes: RandomBytes,
 ) -> tuple[bool, tuple[Step, ...], dict[str, CardSignature]]:
-    """Whether every program was heard, what they said, and the card's signatures."""
+    """Whether every program was heard, what they said, and the card's signatures. Raises `JudgeSilent`."""
     with Bench() as bench:
         desk = _Desk(bench, *places)
         trials = [_Trial(desk, slot, der, pins, random_bytes(DIGEST_BYTES)) for slot, der in certificates.items()]
-        checks: list[tuple[str, Check]] = [("reader", desk.check)]
-        for trial in trials:
-            checks.append((f"{trial.slot}: certificate", trial.check_certificate))
-            checks.append((f"{trial.slot}: signature", trial.check_signature))
-        steps = run_steps(checks)
+        steps = run_steps([check for trial in trials for check in trial.checks])
         return desk.heard, steps, {trial.slot: trial.made for trial in trials if trial.made is not None}
 
 
@@ -108,62 +111,25 @@ class _Desk:
         self, bench: Bench, reader_name: str, pcsc_socket: str, other_readers: Sequence[str], atr: bytes
     ) -> None:
         self._bench = bench
-        self._reader_name = reader_name
-        self._pcsc_socket = pcsc_socket
-        self._other_readers = other_readers
-        self._atr = atr
-        self._configuration: MemoryFile | None = None
+        # OpenSC ignores readers whose name contains one of these.
+        others = [name for name in other_readers if name not in reader_name and '"' not in name]
+        self._environment: dict[str, Argument] = {
+            "OPENSC_CONF": bench.file(opensc_conf(atr, others)),
+            "PCSCLITE_CSOCK_NAME": pcsc_socket,
+        }
         self.heard = True
         """False once a program had nothing to say that could be about the card."""
-
-    def check(self) -> str:
-        """Raises `InspectionFailed` unless OpenSC sees the reader."""
-        self.configuration()
-        return "OpenSC sees the reader; it is told of no other."
-
-    def configuration(self) -> MemoryFile:
-        """opensc.conf that ignores all other readers. Raises `InspectionFailed`."""
-        if self._configuration is None:
-            listed = self._readers()
-            if self._reader_name not in listed:
-                self.heard = False
-                raise InspectionFailed("OpenSC does not see the reader of the card.")
-            # OpenSC ignores readers whose name contains one of these.
-            others = [
-                name for name in {*listed, *self._other_readers} if name not in self._reader_name and '"' not in name
-            ]
-            self._configuration = self._bench.file(opensc_conf(self._atr, sorted(others)))
-        return self._configuration
 
     def file(self, content: bytes) -> MemoryFile:
         """A memory file for an input."""
         return self._bench.file(content)
 
     def run(self, *arguments: Argument, pins: Mapping[str, Argument]) -> bytes:
-        """Standard output of an OpenSC program. Raises `InspectionFailed`."""
-        output, errors = self._finished(*arguments, environment=self._environment(self.configuration()) | dict(pins))
+        """Standard output of an OpenSC program. Raises `JudgeSilent`."""
+        output, errors = self._bench.start(*arguments, environment=self._environment | dict(pins)).finish()
         if not output and _PIN_REFUSED not in errors:
             self.heard = False
         return output
-
-    def _finished(self, *arguments: Argument, environment: Mapping[str, Argument]) -> tuple[bytes, str]:
-        try:
-            return self._bench.start(*arguments, environment=environment).finish()
-        except InspectionFailed:
-            self.heard = False
-            raise
-
-    def _environment(self, configuration: MemoryFile) -> dict[str, Argument]:
-        return {"OPENSC_CONF": configuration, "PCSCLITE_CSOCK_NAME": self._pcsc_socket}
-
-    def _readers(self) -> tuple[str, ...]:
-        plain = self._bench.file(opensc_conf(self._atr, ()))
-        environment = self._environment(plain)
-        listing, _ = self._finished("opensc-tool", "--list-readers", environment=environment)
-        lines = listing.decode("utf-8", "replace").splitlines()
-        # "Nr.  Card  Features  Name", and below it the names from the same column on
-        column = next((line.index("Name") for line in lines if line.startswith("Nr.")), None)
-        return tuple(line[column:].strip() for line in lines if line[:1].isdigit()) if column is not None else ()
 
 
 class _Trial:
@@ -178,9 +144,19 @@ class _Trial:
         self._digest = digest
         self._output: tuple[bytes, bytes] | None = None
 
+    @property
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """The steps of this slot, by name."""
+        return (
+            (f"{self.slot}: certificate", self.check_certificate),
+            (f"{self.slot}: signature", self.check_signature),
+        )
+
     def check_certificate(self) -> str:
         """The certificate that OpenSC reads is the issued one. Raises `InspectionFailed`."""
         _, certificate = self._read()
+        if not certificate:
+            raise InspectionFailed(f"OpenSC reads no certificate in slot {self.slot}.")
         if certificate != self._certificate:
             raise InspectionFailed(f"OpenSC reads another certificate in slot {self.slot} than the issued one.")
         return f"OpenSC reads the issued certificate of slot {self.slot}, byte for byte."

@@ -12,9 +12,18 @@ from types import TracebackType
 from typing import Self
 
 from personalization.errors import Halt
-from personalization.inspection.steps import InspectionFailed
 
 TIMEOUT_SECONDS = 10.0
+
+
+class JudgeSilent(Halt):
+    """A program did not end in time, which says something of the machine and nothing of the card."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(
+            "judge-silent",
+            f"{program} did not end within {TIMEOUT_SECONDS:.0f} s; look after it, and after pcscd, and start again",
+        )
 
 
 class MemoryFile:
@@ -63,17 +72,17 @@ class Run:
         except OSError:
             raise Halt("judge-missing", f"{self._program} cannot be started; is it installed?") from None
 
-    def finish(self, timeout_seconds: float = TIMEOUT_SECONDS) -> tuple[bytes, str]:
+    def finish(self) -> tuple[bytes, str]:
         """Standard output and standard error once the program has ended.
 
-        Raises `InspectionFailed` when it did not end within `timeout_seconds`.
+        Raises `JudgeSilent` when it did not end within `TIMEOUT_SECONDS`.
         """
         if self._finished is None:
             try:
-                output, errors = self._process.communicate(timeout=timeout_seconds)
+                output, errors = self._process.communicate(timeout=TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 self.close()
-                raise InspectionFailed(f"The program {self._program} did not answer in time.") from None
+                raise JudgeSilent(_text(self._program)) from None
             self._finished = output, errors.decode("utf-8", "replace")
         return self._finished
 

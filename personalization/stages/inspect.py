@@ -71,7 +71,7 @@ class Inspecting:
         self._hsm = hsm
         self._terminal = terminal
         self._station = station
-        self._bar = Bar(terminal, pcsc_socket, station.other_readers)
+        self._bar = Bar(terminal, pcsc_socket)
         self._authorities = authorities
 
     def inspect(

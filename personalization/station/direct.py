@@ -51,6 +51,10 @@ class DirectTerminal:
         """None: there is no PC/SC reader here."""
         return None
 
+    def other_readers(self) -> tuple[str, ...]:
+        """None: there is no PC/SC reader here."""
+        return ()
+
     def power_on(self) -> bytes:
         """Waits for a card, powers it off and on, and returns its ATR. Raises `CardAbsent`."""
         deadline = time.monotonic() + self._card_wait.total_seconds()

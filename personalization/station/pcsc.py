@@ -61,6 +61,19 @@ class PcscTerminal:
         """The reader's name as PC/SC tells it; the name that was asked for while it has not been seen yet."""
         return self._found or self._wanted
 
+    def other_readers(self) -> tuple[str, ...]:
+        """As `Terminal.other_readers`; the readers are listed, none is touched. Empty where there is no service."""
+        scard = _scard()
+        status, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+        if status != scard.SCARD_S_SUCCESS:
+            return ()
+        status, names = scard.SCardListReaders(context, [])
+        scard.SCardReleaseContext(context)
+        if status != scard.SCARD_S_SUCCESS:
+            return ()
+        own = _named(self._wanted, names)
+        return tuple(name for name in names if name != own)
+
     def power_on(self) -> bytes:
         """Connects exclusively, powers the card off and on, and returns its ATR.
 

@@ -71,6 +71,9 @@ class Terminal(Protocol):
     def reader_name(self) -> str | None:
         """The PC/SC name other programs can use while this terminal is released; None where there is no PC/SC."""
 
+    def other_readers(self) -> tuple[str, ...]:
+        """PC/SC names of all other readers here, which a program that uses this one must leave alone."""
+
     def power_on(self) -> bytes:
         """Connect exclusively and reset the card; its ATR. Raises `CardAbsent`, `ReaderGone`."""
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from personalization.inspection import openssl
+from personalization.inspection import openssl, programs
 from personalization.inspection.opensc import judge
-from personalization.inspection.programs import Argument, Bench, Run
+from personalization.inspection.programs import Argument, Bench, JudgeSilent, Run
 from personalization.inspection.steps import JudgeReport, Verdict
 from tests.personalization.inspection import finished_card as made
 from tests.personalization.inspection.finished_card import Order, SpecimenCentre
+from tests.personalization.station.remote_terminal import RemoteTerminal, pcsc
 from tests.simulators import chip_host as host
 from tests.simulators.started import started
 
-NEEDED = ("pcscd", "unshare", "opensc-tool", "pkcs11-tool")
+NEEDED = ("pcscd", "unshare", "pkcs11-tool")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Inspection:
     """Cards held in readers: a right one, one with another card's key, one with a spoiled certificate."""
 
     socket: str
+    pcscd_log: Path
+    listed: tuple[str, ...]
     readers: dict[str, str]
     orders: dict[str, Order]
 
@@ -35,7 +38,7 @@ class Inspection:
         return judge(
             reader_name=self.readers[name],
             pcsc_socket=self.socket,
-            other_readers=[reader for other, reader in self.readers.items() if other != name],
+            other_readers=[reader for reader in self.listed if reader != self.readers[name]],
             atr=expected.atr,
             certificates=expected.certificates,
             pins=pins or made.PINS,
@@ -59,7 +62,12 @@ def room(centre: SpecimenCentre) -> Iterator[Inspection]:
     try:
         with started("hall", "--directory", directory / "run", *held) as hall:
             readers = {name: place["reader"] for name, place in zip(orders, hall.told["stations"], strict=True)}
-            yield Inspection(hall.told["socket"], readers, orders)
+            anyone = RemoteTerminal(pcsc, hall.told["socket"], "none of them")
+            listed = anyone.other_readers()
+            anyone.close()
+            assert len(listed) == 2 * len(readers), "vpcd offers two slots for each reader"
+            log = directory / "run" / "pcsc" / "pcscd.log"
+            yield Inspection(hall.told["socket"], log, listed, readers, orders)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -77,7 +85,7 @@ def test_right_card(room: Inspection) -> None:
     started_at = time.perf_counter()
     report = room.judged("right")
     assert report.verdict is Verdict.OK, report
-    assert len(report.steps) == 5
+    assert len(report.steps) == 4
     assert time.perf_counter() - started_at < 3
     expected = room.orders["right"].expected
     data_groups = {
@@ -140,7 +148,7 @@ def test_a_reader_that_is_not_there(room: Inspection) -> None:
         random_bytes=os.urandom,
     )
     assert report.verdict is Verdict.FAILED
-    assert len(failed(report)) == 5
+    assert len(failed(report)) == 4
 
 
 @pytest.mark.services
@@ -150,15 +158,42 @@ def test_a_program_that_does_not_run_is_no_verdict_at_first(room: Inspection, mo
 
     def fail_at_first(bench: Bench, *arguments: Argument, environment: Mapping[str, Argument] | None = None) -> Run:
         started_programs.append(arguments[0])
-        arguments = ("true",) if len(started_programs) == 2 else arguments  # it ends and has said nothing
+        arguments = ("true",) if len(started_programs) == 1 else arguments  # it ends and has said nothing
         return start(bench, *arguments, environment=environment)
 
     monkeypatch.setattr(Bench, "start", fail_at_first)
     assert room.judged("right").verdict is Verdict.OK
-    assert started_programs.count("opensc-tool") == 2
-    started_programs[:] = ["nothing fails from here"] * 2
+    assert started_programs.count("pkcs11-tool") == 4
     assert room.judged("foreign-key").verdict is Verdict.FAILED
-    assert started_programs.count("opensc-tool") == 1, "a verdict is not asked for twice"
+    assert started_programs.count("pkcs11-tool") == 6, "a verdict is not asked for twice"
+
+
+@pytest.mark.services
+def test_a_station_beside_is_left_alone(room: Inspection) -> None:
+    """pcsc-lite loses a reader for ever when OpenSC connects to it just as its station takes it for itself."""
+    beside = RemoteTerminal(pcsc, room.socket, room.readers["foreign-key"])
+    beside.power_on()
+    assert room.judged("right").verdict is Verdict.OK
+    beside.close()
+    assert "Reader Exclusive" not in room.pcscd_log.read_text(), "OpenSC knocked at the reader of another station"
+
+
+@pytest.mark.services
+def test_a_program_that_does_not_end_says_nothing_of_the_card(
+    room: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Bench.start
+    asked: list[object] = []
+
+    def hang(bench: Bench, *arguments: Argument, environment: Mapping[str, Argument] | None = None) -> Run:
+        asked.append(arguments[0])
+        return start(bench, "sleep", "60", environment=environment)
+
+    monkeypatch.setattr(programs, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(Bench, "start", hang)
+    with pytest.raises(JudgeSilent, match="did not end"):
+        room.judged("right")
+    assert asked == ["pkcs11-tool", "pkcs11-tool"], "asked twice, then the line stops"
 
 
 def test_without_certificates_it_is_not_applicable() -> None:

@@ -15,6 +15,9 @@ class ChipTerminal:
         self._left = lose_after
         self._player = ScriptPlayer(self._transmit)
 
+    def other_readers(self) -> tuple[str, ...]:
+        return ()
+
     def power_on(self) -> bytes:
         return self._chip.power_on()
 

@@ -32,6 +32,9 @@ class ChipTerminal:
         self.tear_in: int | None = None
         """After that many more exchanges an answer is lost: the chip has run the command, then it loses power."""
 
+    def other_readers(self) -> tuple[str, ...]:
+        return ()
+
     def power_on(self) -> bytes:
         return self._chip.power_on()
 

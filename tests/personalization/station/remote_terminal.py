@@ -43,6 +43,10 @@ class RemoteTerminal:
         name: str | None = self._call("reader_name")
         return name
 
+    def other_readers(self) -> tuple[str, ...]:
+        names: tuple[str, ...] = self._call("other_readers")
+        return names
+
     def power_on(self) -> bytes:
         atr: bytes = self._call("power_on")
         return atr

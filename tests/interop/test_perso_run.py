@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -117,10 +116,18 @@ def test_the_samples_become_verified_cards(sample_run: tuple[Path, dict[str, Any
     check_blanks(state, told["blanks"])
 
 
-def test_a_card_takes_a_station_less_than_two_seconds(sample_run: tuple[Path, dict[str, Any]]) -> None:
-    """From the claim to the verdict of all judges. The median, for the machine that tests run on has other work too."""
-    _, told = sample_run
-    assert statistics.median(card["seconds"] for card in told["cards"]) <= 2.0
+def test_forty_cards_take_one_station_at_most_two_seconds_each(tmp_path: Path) -> None:
+    """From the claim to the verdict of all judges; one may be late, for test machines stall at times."""
+    records = tmp_path / "records"
+    records.mkdir()
+    for number in range(40):
+        record = changed(f"PADIS-2026-{1000 + number:07d}")
+        (records / f"{number}.json").write_text(json.dumps(record))
+    code, told, said = run(records, tmp_path / "state", "--stations", "1")
+    assert code == 0, said
+    seconds = sorted(card["seconds"] for card in told["cards"])
+    assert len(seconds) == 40
+    assert seconds[-2] <= 2.0, seconds
 
 
 def test_a_later_run_tells_the_same_and_makes_nothing_anew(sample_run: tuple[Path, dict[str, Any]]) -> None:

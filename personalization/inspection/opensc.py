@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from personalization.inspection.programs import Argument, Bench, MemoryFile, JudgeSilent
+from personalization.inspection.programs import Argument, Bench, JudgeSilent, MemoryFile
 from personalization.inspection.steps import (
     CardSignature,
     Check,

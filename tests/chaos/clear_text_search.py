@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import numpy
 import numpy.typing
-import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2
 
 from card_profiles.codecs.mrz import transliterate
 

@@ -101,9 +101,7 @@ def work(plan: Mapping[str, Any]) -> None:
     """Until nothing is left to do, or until the chosen commit."""
     os.environ["SOFTHSM2_CONF"] = str(Path(plan["root"]) / "softhsm2.conf")
     settings = settings_of(plan)
-    station = StationSettings(
-        "station-1", Path(plan["control"]), None, Path(plan["chip_socket"]), (), plan["printer_uri"]
-    )
+    station = StationSettings("station-1", Path(plan["control"]), None, Path(plan["chip_socket"]), plan["printer_uri"])
     parts = Parts(settings)
     death = DeathAtCommit(plan["die_at"], before=plan["before"], counted=Path(plan["root"]) / "commits")
     death.watch(parts.database)

@@ -72,7 +72,8 @@ def page_text(document: bytes, page: int) -> str:
 
 
 def raster(document: bytes, page: int) -> Image.Image:
-    return pypdfium2.PdfDocument(document)[page].render(scale=300 / 72).to_pil()
+    drawn: Image.Image = pypdfium2.PdfDocument(document)[page].render(scale=300 / 72).to_pil()
+    return drawn
 
 
 def test_two_pages_of_the_size_of_a_card(profile: CardProfile, content: FaceContent) -> None:
@@ -168,7 +169,8 @@ def test_jpeg_2000_is_drawn(profile: CardProfile, content: FaceContent) -> None:
     Image.open(BytesIO(content.portrait.data)).save(out, "JPEG2000", irreversible=True, mct=1)
     from_jpeg = raster(compose_face(profile, content), 0)
     from_jp2 = raster(compose_face(profile, replace(content, portrait=Drawn("image/jp2", out.getvalue()))), 0)
-    box = tuple(round(value * 300 / 25.4) for value in (6, 14, 26, 41))
+    left, top, right, bottom = (round(value * 300 / 25.4) for value in (6, 14, 26, 41))
+    box = (left, top, right, bottom)
     differences = [
         abs(one - two) for one, two in zip(from_jpeg.crop(box).tobytes(), from_jp2.crop(box).tobytes(), strict=True)
     ]

@@ -88,7 +88,12 @@ def test_a_receipt_tells_every_failure_and_its_record_in_the_path() -> None:
 
 def test_documents_are_told() -> None:
     seen: list[httpx.Request] = []
-    system = source(lambda request: (seen.append(request), httpx.Response(201))[1])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(201)
+
+    system = source(answer)
     system.send_document({"record_id": "PADIS-2026-0000001", "state": "encoded"})
     assert seen[0].url.path == "/base/documents"
     assert json.loads(seen[0].content) == {"record_id": "PADIS-2026-0000001", "state": "encoded"}
@@ -146,7 +151,8 @@ def test_answers_of_another_form(body: Any) -> None:
 
 
 def test_cancellations_of_another_form() -> None:
-    for body in ({"cancellations": [{}]}, {"cancellations": [1]}, {"cancellations": None}):
+    bodies: list[dict[str, object]] = [{"cancellations": [{}]}, {"cancellations": [1]}, {"cancellations": None}]
+    for body in bodies:
         with pytest.raises(SourceMalformed):
             answering(body).cancellations(None)
 

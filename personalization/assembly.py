@@ -8,6 +8,7 @@ from card_profiles.model import CardProfile
 from card_profiles.profile import load_profile, profile_for, published
 from hsm.pkcs11 import open_hsm
 from hsm.ports import Hsm
+from personalization.acceptance import Acceptance
 from personalization.centre import stock
 from personalization.clerk import Clerk
 from personalization.errors import Halt
@@ -64,6 +65,16 @@ class Parts:
         self.key_store.close()
 
 
+def acceptance(parts: Parts) -> Acceptance:
+    """What takes records in, however they come."""
+    return Acceptance(
+        database=parts.database,
+        vault=parts.vault,
+        places=load_places(),
+        profile_for=functools.partial(profile_for, specimen=parts.settings.specimen),
+    )
+
+
 def clerk(parts: Parts) -> Clerk:
     """The clerk of the settings' source."""
     settings = parts.settings
@@ -71,10 +82,9 @@ def clerk(parts: Parts) -> Clerk:
     intake = Intake(
         database=parts.database,
         vault=parts.vault,
+        acceptance=acceptance(parts),
         source=source,
         source_name=settings.source_name,
-        places=load_places(),
-        profile_for=functools.partial(profile_for, specimen=settings.specimen),
     )
     return Clerk(
         database=parts.database,

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from hsm.errors import HsmError, HsmUnavailable
+from personalization.acceptance import open_job
 from personalization.audit import Event, record_events
 from personalization.errors import DataErased, EngineError, FencedOut, place_of
 from personalization.face import FaceRefused
 from personalization.flow import AcceptedJob, CertifiedJob, JobRef, JobState, KeyedJob, Stage
-from personalization.intake import open_job
 from personalization.portrait import PortraitTooLarge
 from personalization.stages.certify import CertificateTooLarge, Certification, load_certificates
 from personalization.stages.image import Imaging

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, insert, select
 from card_profiles.profile import load_profile
 from personalization.audit import Event, record_events
 from personalization.centre import stock
+from personalization.document_numbers import take_number
 from personalization.flow import ChipSerial, JobId, JobRef, JobState, Priority, Stage
-from personalization.intake import take_number
 from personalization.outgoing import report_document
 from personalization.store.jobs import NewJob, enqueue, set_aside
 from personalization.store.sealing import RecordRef, Vault

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from card_profiles.model import CardProfile
+from personalization.acceptance import open_job
 from personalization.audit import Event, record_events
 from personalization.centre import stock
 from personalization.errors import FencedOut, Halt
@@ -22,7 +23,6 @@ from personalization.flow import (
     KeyedJob,
     Stage,
 )
-from personalization.intake import open_job
 from personalization.spoilage import FailedInspection, spoil_and_remake
 from personalization.stages.certify import load_certificates
 from personalization.stages.encode import Encoding, blank_of

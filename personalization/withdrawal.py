@@ -14,7 +14,7 @@ from personalization.outgoing import report_document
 from personalization.store.tables import blank, card_key, certificate, job, order
 
 
-def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: datetime) -> int:
+def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: datetime, *, actor: str = "intake") -> int:
     """Cancel the record's jobs that are active or done; how many. A card in a station is spoiled by that station.
 
     The owner of a claimed job finds its next write refused and drops the work. The fence stays: taking a new one here,
@@ -36,9 +36,7 @@ def withdraw_jobs(connection: Connection, record_id: str, reason: str, now: date
         card = connection.execute(select(blank.c.chip_serial, blank.c.state).where(blank.c.job_id == row.id)).first()
         if card is not None and card.state == stock.GOOD:
             stock.withdraw_good(connection, ChipSerial(card.chip_serial), now)
-        record_events(
-            connection, Event("job.cancelled", now, "intake", record_id, row.id, detail=(("reason", reason),))
-        )
+        record_events(connection, Event("job.cancelled", now, actor, record_id, row.id, detail=(("reason", reason),)))
     return len(rows)
 
 

@@ -17,10 +17,10 @@ from card_profiles.image import build_chip_image, image_from_bytes, image_to_byt
 from card_profiles.model import CardHolder, CardProfile, Fingerprint
 from card_profiles.profile import load_profile
 from hsm.ports import Randomness, Signer
+from personalization.acceptance import open_job
 from personalization.audit import Event, record_events
 from personalization.face import FaceContent, compose_face
 from personalization.flow import CardArt, CertifiedJob, ImagedJob, JobId, KeyedJob, Stage
-from personalization.intake import open_job
 from personalization.portrait import chip_portrait
 from personalization.records import CheckedRecord
 from personalization.stages.certify import load_certificates

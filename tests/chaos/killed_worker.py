@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from card_profiles.profile import profile_for
 from hsm.settings import TokenSettings
 from personalization.approved_record import Failure
-from personalization.assembly import Parts, now, preparation, station_worker
+from personalization.assembly import Parts, acceptance, now, preparation, station_worker
 from personalization.clerk import Clerk
 from personalization.intake import Intake
-from personalization.records import load_places
 from personalization.settings import Settings, StationSettings
 from personalization.sources.port import CancellationPage, Outcome, Page
 from personalization.store.database import Database
@@ -110,10 +108,9 @@ def work(plan: Mapping[str, Any]) -> None:
     intake = Intake(
         database=parts.database,
         vault=parts.vault,
+        acceptance=acceptance(parts),
         source=source,
         source_name="padis",
-        places=load_places(),
-        profile_for=lambda kind: profile_for(kind, specimen=False),
     )
     clerk = Clerk(
         database=parts.database, intake=intake, source=source, source_name="padis", signer=parts.hsm, clock=now

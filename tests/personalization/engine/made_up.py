@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select
 
 from card_profiles.model import ProfileId
 from card_profiles.profile import profile_for
+from personalization.acceptance import Acceptance
 from personalization.audit import events_after, sequence_events
 from personalization.centre import stock
 from personalization.flow import PREPARING, Blank, ChipSerial, JobId, JobRef, Priority, Stage
@@ -223,8 +224,17 @@ def make_intake(database: Database, vault: Vault, source: MadeUpSource) -> Intak
     return Intake(
         database=database,
         vault=vault,
+        acceptance=make_acceptance(database, vault),
         source=source,
         source_name=SOURCE,
+    )
+
+
+def make_acceptance(database: Database, vault: Vault) -> Acceptance:
+    """What a specimen line takes records in with."""
+    return Acceptance(
+        database=database,
+        vault=vault,
         places=load_places(),
         profile_for=functools.partial(profile_for, specimen=True),
     )

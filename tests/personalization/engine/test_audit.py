@@ -12,11 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from hsm.ports import Curve, KeyLabel
 from personalization.audit import (
-    GENESIS,
-    AuditBroken,
     Event,
-    chain_hash,
-    checkpoint_digest,
     events_after,
     pending_count,
     record_events,
@@ -25,6 +21,7 @@ from personalization.audit import (
     verify_chain,
     verify_checkpoints,
 )
+from personalization.audit_verification import GENESIS, AuditBroken, chain_hash, checkpoint_digest
 from personalization.store.database import Database
 from personalization.store.tables import audit_checkpoint, audit_event
 from tests.personalization.engine.made_up import NOW, SECOND
@@ -271,8 +268,12 @@ def test_a_whole_new_chain_is_found_by_the_checkpoint(database: Database, signer
                 .values(body=body, previous_hash=previous, hash=current)
             )
             previous = current
-    assert verify_chain(database) == 2
     with pytest.raises(AuditBroken, match="event 2 is not the one"):
+        verify_chain(database)
+    with database.begin() as connection:
+        connection.execute(update(audit_checkpoint).values(hash=previous))
+    assert verify_chain(database) == 2
+    with pytest.raises(AuditBroken, match="signature of checkpoint 2 does not verify"):
         verify_checkpoints(database, signer.public_key(AUDIT))
 
 

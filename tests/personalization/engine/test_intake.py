@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import Table, func, select, update
 
 from card_profiles.profile import profile_for
-from personalization import intake as intake_module
+from personalization import acceptance as acceptance_module
+from personalization.acceptance import open_job
 from personalization.audit import events_after, sequence_events
+from personalization.document_numbers import LAST_NUMBER, take_number
 from personalization.errors import Halt
 from personalization.flow import JobRef, JobState, Priority
-from personalization.intake import LAST_NUMBER, Intake, open_job, take_number
+from personalization.intake import Intake
 from personalization.records import CheckedRecord, Failure
 from personalization.sources.port import SourceRefused, SourceUnavailable
 from personalization.store.database import Database
@@ -375,7 +377,7 @@ def test_a_page_that_was_cut_off_is_pulled_again_without_damage(
     """The data keys are committed, the page is not: nothing of it is there, and the waiting keys are adopted."""
     source.records = [sample(), sample("VMIS-2026-0000018")]
     calls: list[object] = []
-    done = getattr(intake_module, moment)
+    done = getattr(acceptance_module, moment)
 
     def cut_at_the_second(*arguments: object) -> None:
         calls.append(arguments)
@@ -384,7 +386,7 @@ def test_a_page_that_was_cut_off_is_pulled_again_without_damage(
         done(*arguments)
 
     with monkeypatch.context() as cut:
-        cut.setattr(intake_module, moment, cut_at_the_second)
+        cut.setattr(acceptance_module, moment, cut_at_the_second)
         with pytest.raises(Killed):
             intake.pull(NOW)
     waiting = rows(key_store, data_key)
@@ -470,7 +472,7 @@ def test_two_failures_of_one_rule_are_named_once_in_the_event(
     intake: Intake, database: Database, source: MadeUpSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = (Failure("/a", "format", "A."), Failure("/b", "format", "B."), Failure("/c", "date", "C."))
-    monkeypatch.setattr(intake_module, "check_record", lambda *_, **__: failures)
+    monkeypatch.setattr(acceptance_module, "check_record", lambda *_, **__: failures)
     source.records = [sample()]
     intake.pull(NOW + timedelta(days=1))
     sequence_events(database)

@@ -34,6 +34,7 @@ from personalization.station.printer import IppPrinter
 from personalization.station_worker import StationWorker
 from personalization.store.database import Database
 from personalization.store.sealing import Vault
+from personalization.store.wakeups import Wakeups
 from pki.authorities import load_authorities
 
 
@@ -51,6 +52,8 @@ class Parts:
         self.key_store = Database(settings.key_store_url)
         self.hsm: Hsm = open_hsm(settings.token)
         self.vault = Vault(self.key_store, self.hsm)
+        self.clock = self.database.clock()
+        self.wakeups = Wakeups(self.database)
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +64,7 @@ class Parts:
     def close(self) -> None:
         """Let everything go."""
         self.hsm.close()
+        self.wakeups.close()
         self.database.close()
         self.key_store.close()
 
@@ -92,7 +96,7 @@ def clerk(parts: Parts) -> Clerk:
         source=source,
         source_name=settings.source_name,
         signer=parts.hsm,
-        clock=now,
+        clock=parts.clock,
     )
 
 
@@ -119,7 +123,7 @@ def preparation(parts: Parts, owner: str) -> Preparation:
             authorities=authorities,
         ),
         owner=owner,
-        clock=now,
+        clock=parts.clock,
     )
 
 
@@ -146,7 +150,7 @@ def station_worker(parts: Parts, station: StationSettings) -> StationWorker:
         station=station.name,
         owner=station.name,
         blank_profile=blank_profile(specimen=settings.specimen),
-        clock=now,
+        clock=parts.clock,
     )
 
 

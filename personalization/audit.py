@@ -4,25 +4,38 @@ An event is written unnumbered in the transaction of the state it tells about; t
 committed events, and only numbered ones are served: numbers taken inside transactions would commit out of order.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, text
+from sqlalchemy.exc import DatabaseError
 
 from hsm.ports import KeyLabel, PublicKey, Signer
-from personalization.errors import EngineError
+from personalization.audit_verification import (
+    GENESIS,
+    NO_ANCHORS,
+    AuditBroken,
+    Checkpoint,
+    Entry,
+    Fault,
+    LoggedEvent,
+    Proven,
+    chain_hash,
+    checkpoint_digest,
+    verify_log,
+)
+from personalization.errors import StoreUnavailable
 from personalization.store.database import Database
 from personalization.store.tables import audit_checkpoint, audit_event, event_pending
+from personalization.store.wakeups import wake
 from pki.authorities import AUDIT_KEY
-from pki.ecdsa import verify
-from pki.errors import SignatureInvalid
 
-GENESIS = "0" * 64
-CHECKPOINT_CONTEXT = b"eid-perso audit checkpoint 1\n"
+PAGE = 1000
 SEQUENCER_LOCK = 0x65494450  # any constant; names the one sequencer to PostgreSQL's advisory locks
 
 
@@ -60,19 +73,11 @@ class NumberedEvent:
     hash: str
 
 
-class AuditBroken(EngineError):
-    """The chain, a number or a checkpoint does not hold; the sentence says at which number."""
-
-
 def record_events(connection: Connection, *events: Event) -> None:
     """Write events in the caller's transaction."""
     if events:
         connection.execute(insert(event_pending), [{"body": event.to_json()} for event in events])
-
-
-def chain_hash(previous_hash: str, seq: int, body: str) -> str:
-    """SHA-256 over the previous hash, the number and the body, in hex."""
-    return hashlib.sha256(f"{previous_hash}\n{seq}\n{body}".encode()).hexdigest()
+        wake(connection)  # whatever is worth an event may be work for somebody
 
 
 def sequence_events(database: Database, *, limit: int = 500) -> int:
@@ -125,11 +130,6 @@ def number_and_sign(database: Database, signer: Signer, now: datetime) -> None:
     sign_checkpoint(database, signer, AUDIT_KEY, now)
 
 
-def checkpoint_digest(seq: int, event_hash: str) -> bytes:
-    """What a checkpoint signs: SHA-256 over context, number and hash."""
-    return hashlib.sha256(CHECKPOINT_CONTEXT + f"{seq}\n{event_hash}\n".encode()).digest()
-
-
 def events_after(database: Database, after: int, limit: int = 1000) -> Sequence[NumberedEvent]:
     """Numbered events with a number over `after`, in order and without gaps."""
     with database.reading() as connection:
@@ -139,43 +139,72 @@ def events_after(database: Database, after: int, limit: int = 1000) -> Sequence[
     return tuple(NumberedEvent(row.seq, json.loads(row.body), row.previous_hash, row.hash) for row in rows)
 
 
-def verify_chain(database: Database) -> int:
-    """Recompute numbers and hashes from the first event on; the last number. Raises `AuditBroken`.
+def log_entries(connection: Connection, *, through: int | None = None) -> Iterator[Entry]:
+    """The numbered events in order, each followed by its checkpoint, as they stand in the tables: proven by nothing.
 
-    Whoever can write the table can write a whole new chain: `verify_checkpoints` finds that.
+    `through`: events with a higher number are left out. Raises `AuditBroken` where a row holds what no log holds, and
+    `StoreUnavailable` where the tables cannot be read.
     """
-    previous, seq = GENESIS, 0
+    event_columns, point_columns = ("body", "previous_hash", "hash"), ("hash", "key_label", "signature")
+    events: Iterator[Entry] = map(_event, _rows(connection, audit_event, event_columns))
+    points: Iterator[Entry] = map(_point, _rows(connection, audit_checkpoint, point_columns))
+    if through is not None:
+        events = takewhile(lambda event: event.seq <= through, events)
+    # The same number: the event first.
+    return merge(events, points, key=lambda entry: (entry.seq, isinstance(entry, Checkpoint)))
+
+
+def last_checkpoint(connection: Connection) -> int:
+    """The highest number that has a checkpoint; 0 where there is none."""
+    return connection.execute(select(func.max(audit_checkpoint.c.seq))).scalar_one() or 0
+
+
+def _rows(connection: Connection, table: Table, columns: Sequence[str]) -> Iterator[Row[Any]]:
+    """Numbers and these columns of all rows, page after page: a log of years does not fit into memory."""
+    query = select(table.c.seq, *(table.c[name] for name in columns)).order_by(table.c.seq).limit(PAGE)
+    last = None
+    while True:
+        try:
+            page = connection.execute(query if last is None else query.where(table.c.seq > last)).all()
+        except DatabaseError:
+            raise StoreUnavailable(f"the table {table.name} cannot be read: missing, locked or damaged") from None
+        except (TypeError, ValueError):  # SQLite keeps values of any type in a column of another
+            sentence = f"a row of {table.name} behind number {last or 0} holds what no log holds"
+            raise AuditBroken((last or 0) + 1, Fault.MALFORMED, sentence) from None
+        if not page:
+            return
+        yield from page
+        last = page[-1].seq
+
+
+def _event(row: Row[Any]) -> LoggedEvent:
+    return LoggedEvent(row.seq, *(_text(value) for value in (row.body, row.previous_hash, row.hash)))
+
+
+def _point(row: Row[Any]) -> Checkpoint:
+    signature = row.signature if isinstance(row.signature, bytes) else b""
+    return Checkpoint(row.seq, _text(row.hash), _text(row.key_label), signature)
+
+
+def _text(value: object) -> str:
+    """A text; nothing in the place of what is none, which no hash and no signature of ours is over."""
+    return value if isinstance(value, str) else ""
+
+
+def verify_database(database: Database, public: PublicKey | None, anchors: Mapping[int, str] = NO_ANCHORS) -> Proven:
+    """Prove the log of a database from its first event on, as `verify_log`. Raises `AuditBroken`."""
     with database.reading() as connection:
-        for row in connection.execute(select(audit_event).order_by(audit_event.c.seq)):
-            seq += 1
-            if row.seq != seq:
-                raise AuditBroken(f"event {seq} is missing: {row.seq} follows {seq - 1}")
-            if row.previous_hash != previous or row.hash != chain_hash(previous, seq, row.body):
-                raise AuditBroken(f"event {seq} does not follow from the one before it")
-            previous = row.hash
-    return seq
+        return verify_log(log_entries(connection), public, anchors)
+
+
+def verify_chain(database: Database) -> int:
+    """Numbers, hashes and what checkpoints stand over, no signatures; the last number. Raises `AuditBroken`."""
+    return verify_database(database, None).last
 
 
 def verify_checkpoints(database: Database, public: PublicKey) -> int:
-    """Every checkpoint is signed by `public` over the event that has its number now; the last one's number (0: none).
-
-    Raises `AuditBroken`, also where the log was cut off behind a checkpoint.
-    """
-    seq = 0
-    with database.reading() as connection:
-        for row in connection.execute(
-            select(audit_checkpoint, audit_event.c.hash.label("event_hash"))
-            .outerjoin(audit_event, audit_event.c.seq == audit_checkpoint.c.seq)
-            .order_by(audit_checkpoint.c.seq)
-        ):
-            seq = row.seq
-            if row.hash != row.event_hash:
-                raise AuditBroken(f"event {seq} is not the one that checkpoint {seq} was signed over")
-            try:
-                verify(public, checkpoint_digest(seq, row.hash), row.signature)
-            except SignatureInvalid:
-                raise AuditBroken(f"the signature of checkpoint {seq} does not verify") from None
-    return seq
+    """The same with every checkpoint's signature; the last one's number (0: none). Raises `AuditBroken`."""
+    return verify_database(database, public).signed
 
 
 def pending_count(connection: Connection) -> int:

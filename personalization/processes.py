@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing import parent_process
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from types import FrameType
 
@@ -52,7 +53,7 @@ def clerk_process(settings: Settings) -> None:
         with Parts(settings) as parts:
             worker = clerk(parts)
             try:
-                loop(worker.run_once, stopping)
+                loop(worker.run_once, stopping, parts.wakeups.wait)
                 worker.run_once()
             finally:
                 worker.checkpoint()
@@ -67,7 +68,7 @@ def preparing_process(settings: Settings, name: str) -> None:
         from personalization.assembly import Parts, preparation
 
         with Parts(settings) as parts:
-            loop(preparation(parts, name).run_once, stopping)
+            loop(preparation(parts, name).run_once, stopping, parts.wakeups.wait)
 
     _run(name, settings, body)
 
@@ -79,22 +80,35 @@ def station_process(settings: Settings, station: StationSettings) -> None:
         from personalization.assembly import Parts, station_worker
 
         with Parts(settings) as parts:
-            loop(station_worker(parts, station).run_once, stopping)
+            loop(station_worker(parts, station).run_once, stopping, parts.wakeups.wait)
 
     _run(station.name, settings, body)
 
 
-def loop(run_once: Callable[[], object], stopping: Stopping) -> None:
-    """Call `run_once` until told to stop; wait where there is nothing to do, wait longer where something is away."""
+def acceptance_process(settings: Settings, pipe: Pipe) -> None:
+    """Takes the records that the job API hands in through `pipe`, until told to stop."""
+
+    def body(stopping: Stopping) -> None:
+        from personalization.acceptance_door import serve_pushes
+        from personalization.assembly import Parts, acceptance
+
+        with Parts(settings) as parts:
+            serve_pushes(pipe, acceptance(parts), parts.database, lambda: stopping.wanted)
+
+    _run("acceptance", settings, body)
+
+
+def loop(run_once: Callable[[], object], stopping: Stopping, wait: Callable[[], None]) -> None:
+    """Call `run_once` until told to stop; `wait` where there is nothing to do, pause where something is away."""
     from personalization.station.errors import HopperEmpty, StationJammed, StationUnavailable
 
     while not stopping.wanted:
         try:
-            pause = 0.0 if run_once() else IDLE_SECONDS
+            if not run_once():
+                wait()
         except (StoreUnavailable, StationUnavailable, StationJammed, HopperEmpty, SourceError) as error:
             log.warning("waiting: %s", type(error).__name__)
-            pause = BACK_OFF_SECONDS
-        time.sleep(pause)
+            time.sleep(BACK_OFF_SECONDS)
 
 
 def _run(name: str, settings: Settings, body: Callable[[Stopping], None]) -> None:

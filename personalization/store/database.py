@@ -1,8 +1,9 @@
 """Connections to the engine's database and to the store of data keys: SQLite or PostgreSQL by URL."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from personalization.errors import StoreUnavailable
 from personalization.store.tables import key_metadata
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MEASURE_SECONDS = 10.0
 INTEGRITY_STATES = ("23",)
 AWAY_STATES = ("08", "40", "53", "55P03", "57P", "58")
 """PostgreSQL's SQLSTATEs (appendix A): connection lost, deadlock, resources short, lock not had, shut down, I/O."""
@@ -54,6 +56,10 @@ class Database:
         except OperationalError as error:
             raise StoreUnavailable("the database does not answer or is locked") from error
 
+    def clock(self) -> "DatabaseClock":
+        """The database's clock, for whoever asks often."""
+        return DatabaseClock(self)
+
     def now(self, connection: Connection) -> datetime:
         """The database's clock (leases are judged by it alone), aware UTC."""
         if self.is_sqlite:
@@ -73,6 +79,29 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+class DatabaseClock:
+    """The engine's one clock: leases, events and documents have the time of the database, not of this host.
+
+    How far the database is from this host's monotonic clock is measured anew every `MEASURE_SECONDS`: a clock that is
+    set, and a host that was suspended, move nothing for longer than that.
+    """
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._measured: tuple[datetime, float] | None = None
+
+    def __call__(self) -> datetime:
+        """Aware UTC. Raises `StoreUnavailable`."""
+        if self._database.is_sqlite:
+            return datetime.now(UTC)
+        if self._measured is None or self._monotonic() - self._measured[1] > MEASURE_SECONDS:
+            with self._database.engine.connect() as connection:
+                self._measured = self._database.now(connection), self._monotonic()
+        instant, at = self._measured
+        return instant + timedelta(seconds=self._monotonic() - at)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

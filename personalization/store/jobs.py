@@ -14,11 +14,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from card_profiles.model import ProfileId
+from personalization.audit import Event, record_events
 from personalization.errors import FencedOut
 from personalization.flow import PHYSICAL, JobId, JobRef, JobState, Priority, Stage
 from personalization.store.tables import fence_counter, intent, job, job_step
 
 LEASE = timedelta(seconds=30)
+SUSPECT_TRIES = 3
+MAXIMUM_TRIES = 10
+TRIED_TOO_OFTEN = "tried-too-often"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,11 @@ def claim(
         and_(job.c.state == JobState.CLAIMED, job.c.owner == owner),
         and_(job.c.state == JobState.CLAIMED, job.c.lease_until < now, job.c.stage.not_in(PHYSICAL)),
     )
-    query = select(job.c.id).where(job.c.stage == stage, free)
+    query = select(job.c.id, job.c.record_id, job.c.attempts).where(job.c.stage == stage, free)
     if station is not None:
         query = query.where(or_(job.c.station.is_(None), job.c.station == station))
     query = query.order_by(job.c.priority, job.c.created_at, job.c.id).limit(limit).with_for_update(skip_locked=True)
-    ids = connection.execute(query).scalars().all()
+    ids = _set_apart(connection, connection.execute(query).all(), now)
     if not ids:
         return ()
     taken = update(job).where(job.c.id.in_(ids))
@@ -95,6 +99,27 @@ def claim(
         raise FencedOut(f"station {station} has another card in hand") from None
     rows = connection.execute(select(job).where(job.c.id.in_(ids)).order_by(job.c.priority, job.c.created_at, job.c.id))
     return tuple(_ref(row) for row in rows)
+
+
+def _set_apart(connection: Connection, rows: Sequence[Any], now: datetime) -> list[str]:
+    """Which of the free jobs to take: a job whose owners died over it must take neither a batch nor the line along.
+
+    After `SUSPECT_TRIES` it is taken alone; after `MAXIMUM_TRIES` it is for people.
+    """
+    poison = [row for row in rows if row.attempts >= MAXIMUM_TRIES]
+    if poison:
+        connection.execute(
+            update(job)
+            .where(job.c.id.in_([row.id for row in poison]))
+            .values(state=JobState.UNCLEAR, owner=None, reason_code=TRIED_TOO_OFTEN)
+        )
+        detail = (("reason", TRIED_TOO_OFTEN),)
+        record_events(
+            connection,
+            *(Event("job.unclear", now, "engine", row.record_id, row.id, detail=detail) for row in poison),
+        )
+    suspects = [row.id for row in rows if SUSPECT_TRIES <= row.attempts < MAXIMUM_TRIES]
+    return suspects[:1] or [row.id for row in rows if row.attempts < SUSPECT_TRIES]
 
 
 def _ref(row: Any) -> JobRef:
@@ -203,7 +228,9 @@ def set_aside(
 ) -> None:
     """Give a claimed job back as retry (due `after` from now), held, failed, cancelled or unclear."""
     values: dict[str, object] = {"state": state, "reason_code": reason_code, "run_after": now + after}
-    if state is not JobState.RETRY:
+    if state is JobState.RETRY:
+        values |= {"attempts": 0}  # it was given back by a living owner: what was away is no fault of the job
+    else:
         values |= {"owner": None}
     if state in (JobState.FAILED, JobState.CANCELLED):
         values |= {"finished_at": now}

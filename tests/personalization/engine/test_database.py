@@ -1,7 +1,7 @@
 """What every unit of work may rely on, whichever database it is."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from personalization.errors import StoreUnavailable
-from personalization.store.database import Database
+from personalization.store.database import MEASURE_SECONDS, Database, DatabaseClock
 from personalization.store.tables import intent, job, number_range, order
 from tests.personalization.engine.made_up import NOW, put_jobs, put_order, record_id
 
@@ -53,6 +53,22 @@ def test_the_databases_clock_is_aware_and_about_now(database: Database) -> None:
         told = database.now(connection)
     assert told.utcoffset() is not None
     assert abs((told - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_the_engines_clock_is_the_databases(database: Database) -> None:
+    """Measured against it now and then, carried on by a clock that nobody sets in between."""
+    ticks = [100.0]
+    clock = DatabaseClock(database, lambda: ticks[0])
+    with database.begin() as connection:
+        told = database.now(connection)
+    first = clock()
+    assert abs(first - told) < timedelta(seconds=2)
+    if database.is_sqlite:
+        return  # there the database's clock is this host's
+    ticks[0] += 5
+    assert clock() - first == timedelta(seconds=5), "the host's wall clock is not asked"
+    ticks[0] += MEASURE_SECONDS
+    assert clock() - first < timedelta(seconds=5), "measured anew: the database's time has hardly moved"
 
 
 def test_what_contradicts_itself_is_an_integrity_error(database: Database) -> None:

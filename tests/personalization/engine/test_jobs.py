@@ -13,6 +13,8 @@ from personalization.flow import PHYSICAL, PREPARING, JobRef, JobState, Priority
 from personalization.store.database import Database
 from personalization.store.jobs import (
     LEASE,
+    MAXIMUM_TRIES,
+    SUSPECT_TRIES,
     check_fence,
     claim,
     current_stage,
@@ -33,6 +35,7 @@ from tests.personalization.engine.made_up import (
     finish,
     job_id,
     job_row,
+    kinds_of_events,
     new_job,
     prepare_all,
     put_jobs,
@@ -414,3 +417,34 @@ def test_a_claim_that_is_not_committed_is_no_claim(database: Database) -> None:
         claim(connection, stage=Stage.KEYS, owner="preparing-1", limit=1, now=NOW)
         raise RuntimeError
     assert [ref.owner for ref in take(database, "preparing-2")] == ["preparing-2"]
+
+
+def test_a_job_whose_owners_die_over_it_is_taken_alone_and_then_left_to_people(database: Database) -> None:
+    """A worker that is killed by one job is started again and takes it again: the others must not suffer with it."""
+    poison, *others = put_jobs(database, 1, 2, 3)
+    for _ in range(SUSPECT_TRIES):
+        assert len(take(database)) == 3  # and dies with all of them
+    taken = []
+    for _ in range(3 * MAXIMUM_TRIES):
+        refs = take(database)
+        if not refs:
+            break
+        assert len(refs) == 1, "a suspect is taken alone"
+        taken.append(refs[0].id)
+        if refs[0].id != poison:
+            finish(database, refs[0], Stage.KEYS, Stage.CERTIFY)
+    assert set(others) <= set(taken)
+    assert taken.count(poison) == MAXIMUM_TRIES - SUSPECT_TRIES
+    row = job_row(database, poison)
+    assert (row.state, row.reason_code, row.owner) == (JobState.UNCLEAR, "tried-too-often", None)
+    assert kinds_of_events(database)[-1] == "job.unclear"
+
+
+def test_a_job_that_was_given_back_is_no_suspect(database: Database) -> None:
+    put_jobs(database, 1)
+    for number in range(2 * MAXIMUM_TRIES):
+        now = NOW + number * SECOND
+        (ref,) = take(database, now=now)
+        with database.begin() as connection:
+            set_aside(connection, ref, JobState.RETRY, "hsm-unavailable", now=now, after=timedelta(0))
+    assert len(take(database, now=NOW + 3 * MAXIMUM_TRIES * SECOND)) == 1

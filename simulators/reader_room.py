@@ -2,8 +2,8 @@
 
 Started by `simulators.hall` with its plan (`Plan`, JSON) as the only argument; prints "ready" once pcscd and every
 station run, and ends with everything it started when its stdin ends. As process 1 of a PID namespace its end is the end
-of all of them. A station process that dies is started again, like a machine that is switched on again; when pcscd dies
-the room ends with status 4.
+of all of them. A station process that dies is started again, like a machine that is switched on again, and so is pcscd,
+as a service manager would; one that cannot live ends the room with status 4.
 """
 
 import fcntl
@@ -21,6 +21,9 @@ from pathlib import Path
 from simulators.lifetime import end_with_parent
 
 PCSCD_GONE = 4
+SHORTEST_LIFE_SECONDS = 1.0
+"""Of a pcscd that is worth starting again."""
+
 DRIVER_PLACES = (
     Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so"),  # Debian
     Path("/usr/lib64/pcsc/drivers/serial/libifdvpcd.so"),
@@ -88,10 +91,11 @@ def main() -> None:
     """Run the plan until stdin ends."""
     plan = json.loads(sys.argv[1])
     end_with_parent(lambda: os._exit(0))
+    folder = None if plan["pcscd_folder"] is None else Path(plan["pcscd_folder"])
     pcscd = None
-    if plan["pcscd_folder"] is not None:
+    if folder is not None:
         _loopback_up()
-        pcscd = _start_pcscd(Path(plan["pcscd_folder"]))
+        pcscd = _start_pcscd(folder)
     stations = {}
     for command in plan["stations"]:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -101,23 +105,31 @@ def main() -> None:
             raise SystemExit("a station process did not start")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    _supervise(pcscd, stations)
+    _supervise(folder, pcscd, stations)
 
 
 def _start_pcscd(folder: Path) -> subprocess.Popen[bytes]:
+    for left in (folder / "pcscd").iterdir():
+        left.unlink()  # the process id and the socket of one that was killed: a new one refuses to start beside them
     command = ["unshare", "--mount", "sh", "-c", _OWN_RUN, "sh", str(folder)]
     command += ["pcscd", "--foreground", "--config", "/run/readers"]
     if b"--disable-polkit" in subprocess.run(["pcscd", "--help"], check=False, capture_output=True).stdout:
         command.append("--disable-polkit")  # polkit's bus is outside; the folder's permissions decide
-    with (folder / "pcscd.log").open("wb") as log:
+    with (folder / "pcscd.log").open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def _supervise(pcscd: subprocess.Popen[bytes] | None, stations: dict[int, subprocess.Popen[bytes]]) -> None:
+def _supervise(
+    folder: Path | None, pcscd: subprocess.Popen[bytes] | None, stations: dict[int, subprocess.Popen[bytes]]
+) -> None:
+    started = time.monotonic()
     while True:
         ended, _ = os.wait()
-        if pcscd is not None and ended == pcscd.pid:
-            raise SystemExit(PCSCD_GONE)
+        if folder is not None and pcscd is not None and ended == pcscd.pid:
+            if time.monotonic() - started < SHORTEST_LIFE_SECONDS:
+                raise SystemExit(PCSCD_GONE)
+            pcscd, started = _start_pcscd(folder), time.monotonic()
+            continue
         dead = stations.pop(ended, None)
         if dead is not None:
             time.sleep(0.1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators.reader_room import SHORTEST_LIFE_SECONDS
 from tests.simulators.started import Started, move, processes_naming, started, wait_until
 from tests.simulators.test_station import SlotReader
 
@@ -154,16 +155,34 @@ def test_a_killed_hall_leaves_no_process(run: Path, stations: tuple[Path, Path])
         wait_until(lambda: not processes_naming(str(run)))
 
 
+def daemon_of(run: Path) -> int:
+    """Process id of the hall's pcscd."""
+    (room,) = (
+        pid
+        for pid in processes_naming(str(run))
+        if _command_line(pid).startswith(sys.executable.encode()) and b"reader_room" in _command_line(pid)
+    )
+    (daemon,) = (pid for pid in processes_naming("/run/readers") if _parent(pid) == room)
+    return daemon
+
+
 @needs_pcsc
-def test_the_end_of_pcscd_is_the_end_of_the_hall(run: Path, stations: tuple[Path, Path]) -> None:
+def test_a_pcscd_that_died_is_started_again_and_one_that_cannot_live_ends_the_hall(
+    run: Path, stations: tuple[Path, Path]
+) -> None:
     with started("hall", *hall_of(run, stations[0])) as hall:
-        (room,) = (
-            pid
-            for pid in processes_naming(str(run))
-            if _command_line(pid).startswith(sys.executable.encode()) and b"reader_room" in _command_line(pid)
-        )
-        (daemon,) = (pid for pid in processes_naming("/run/readers") if _parent(pid) == room)
-        os.kill(daemon, 9)
+        move(hall.told["stations"][0]["control"], "load")
+        wait_until(lambda: "Yes" in client(hall, "opensc-tool", "--list-readers"))
+        time.sleep(SHORTEST_LIFE_SECONDS)
+        first = daemon_of(run)
+        os.kill(first, 9)
+        wait_until(lambda: "Yes" in client(hall, "opensc-tool", "--list-readers"))
+        second = daemon_of(run)
+        assert second != first
+        time.sleep(SHORTEST_LIFE_SECONDS)
+        os.kill(second, 9)
+        wait_until(lambda: any(_parent(pid) for pid in processes_naming("/run/readers") if pid != second))
+        os.kill(daemon_of(run), 9)
         assert hall.process.wait(5) == 4
     assert not run.exists()
 

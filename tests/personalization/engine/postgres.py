@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,11 +29,34 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
 class PostgresServer:
-    """A running server; its socket lies in `directory`."""
+    """A cluster of its own in `directory`, where its socket lies too."""
 
-    directory: Path
+    def __init__(self, programs: Path, directory: Path) -> None:
+        self._programs = programs
+        self.directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve the cluster; returns when it answers."""
+        arguments = [f"-c{setting}" for setting in SETTINGS]
+        with (self.directory / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                _unprivileged(
+                    [self._programs / "postgres", "-D", self.directory / "data", "-k", self.directory, *arguments]
+                ),
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        _wait(self, self._process)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it; by default a fast shutdown, which waits for no client. SIGQUIT: an immediate one, like a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait()
 
     def url(self, name: str) -> str:
         socket = quote(str(self.directory / ".s.PGSQL.5432"), safe="")
@@ -78,22 +100,12 @@ def running_server(programs: Path) -> Iterator[PostgresServer]:
         data = directory / "data"
         _run([programs / "initdb", "--pgdata", data, "--username=perso", "--auth=trust", "--no-sync", "--no-locale",
               "--encoding=UTF8", "--no-instructions"], directory)  # fmt: skip
-        arguments = [f"-c{setting}" for setting in SETTINGS]
-        with (directory / "log").open("w") as log:
-            process = subprocess.Popen(
-                _unprivileged([programs / "postgres", "-D", data, "-k", directory, *arguments]),
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        server = PostgresServer(programs, directory)
         try:
-            server = PostgresServer(directory)
-            _wait(server, process)
+            server.start()
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # fast shutdown: it waits for no client
-            process.wait()
+            server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from simulators.lifetime import end_with_parent
 
 PCSCD_GONE = 4
-SHORTEST_LIFE_SECONDS = 1.0
-"""Of a pcscd that is worth starting again."""
+SHORT_LIFE_SECONDS = 1.0
+MOST_SHORT_LIVES = 3
+"""In a row: then pcscd cannot live here, and starting it again helps nobody."""
 
 DRIVER_PLACES = (
     Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so"),  # Debian
@@ -122,11 +123,12 @@ def _start_pcscd(folder: Path) -> subprocess.Popen[bytes]:
 def _supervise(
     folder: Path | None, pcscd: subprocess.Popen[bytes] | None, stations: dict[int, subprocess.Popen[bytes]]
 ) -> None:
-    started = time.monotonic()
+    started, short_lives = time.monotonic(), 0
     while True:
         ended, _ = os.wait()
         if folder is not None and pcscd is not None and ended == pcscd.pid:
-            if time.monotonic() - started < SHORTEST_LIFE_SECONDS:
+            short_lives = short_lives + 1 if time.monotonic() - started < SHORT_LIFE_SECONDS else 0
+            if short_lives == MOST_SHORT_LIVES:
                 raise SystemExit(PCSCD_GONE)
             pcscd, started = _start_pcscd(folder), time.monotonic()
             continue

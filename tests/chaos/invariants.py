@@ -8,7 +8,8 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from api.state_directory import StateDirectory
-from personalization.audit import AuditBroken, NumberedEvent, events_after, verify_chain, verify_checkpoints
+from personalization.audit import NumberedEvent, events_after, verify_chain, verify_checkpoints
+from personalization.audit_verification import AuditBroken
 from personalization.centre import stock
 from personalization.store.database import Database
 from personalization.store.tables import audit_event, blank, card_key, certificate, event_pending, job, posting

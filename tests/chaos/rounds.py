@@ -86,6 +86,10 @@ class Rounds:
         self.line.end()
         return tuple(check_signed(self.line.database, self.line.state))
 
+    def bring(self, count: int) -> None:
+        """So many records that nothing is wrong with, apart from all rounds."""
+        self.source.records += [_record(KINDS[place % len(KINDS)], self._seed, 99_999, place) for place in range(count)]
+
     def _bring_records(self, random: Random, number: int) -> None:
         for place in range(random.randint(*RECORDS)):
             record = _record(random.choice(KINDS), self._seed, number, place)

@@ -144,7 +144,7 @@ class ShakenLine:
             passed = time.monotonic() - started
             while acts and acts[0][0] <= passed:
                 acts.pop(0)[1]()
-            self._tend()
+            self.tend()
             if not acts and self._is_done():
                 return
             if passed > ROUND_SECONDS:
@@ -191,7 +191,8 @@ class ShakenLine:
             and not any(any(position.glob("*")) for position in positions)
         )
 
-    def _tend(self) -> None:
+    def tend(self) -> None:
+        """Start again what has ended. Raises `RoundBroken` where the line halted."""
         if not self._hall.simulator.alive:
             raise RoundBroken("the hall ended")
         for name, process in self._processes.items():

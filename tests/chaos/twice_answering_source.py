@@ -23,7 +23,7 @@ class TwiceAnsweringSource:
         self.trouble = 0
         self._random = random
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -66,6 +66,11 @@ class TwiceAnsweringSource:
 
     def _is_in_the_mood(self) -> bool:
         return self._random.randrange(100) < self.trouble
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed in the middle of a request is what happens here all the time."""
 
 
 def _handler(source: TwiceAnsweringSource) -> type[BaseHTTPRequestHandler]:

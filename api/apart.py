@@ -31,6 +31,13 @@ def run_apart(environment: Mapping[str, str], function: Callable[P, R], *args: P
     Function, arguments and result are pickled; the function itself imports, late, what loads native libraries.
     Raises `CommandFailed` with the sentence of an error of ours or of the operating system.
     """
+    return run_apart_within(None, environment, function, *args, **kwargs)
+
+
+def run_apart_within(
+    seconds: float | None, environment: Mapping[str, str], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """The same, given up after `seconds`: a driver may wait for ever for a device that is gone."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, dict(environment), function, args, kwargs))
@@ -38,7 +45,11 @@ def run_apart(environment: Mapping[str, str], function: Callable[P, R], *args: P
     theirs.close()
     failed, result = True, "the process that worked with the keys died"
     try:
-        failed, result = ours.recv()
+        if ours.poll(seconds):
+            failed, result = ours.recv()
+        else:
+            process.kill()
+            result = f"no answer within {seconds:.0f} s"
     except EOFError:
         pass  # it said nothing
     except BaseException:

@@ -6,7 +6,7 @@ here: the same record in the same revision is one order, whoever delivers it how
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -111,19 +111,16 @@ class Acceptance:
             record_id, revision = _stored_identity(item.content)
             failures = (*item.checked, *self._superseded(connection, source, record_id, revision))
         answer = Answer(record_id, revision, "rejected" if failures else "accepted", failures, job_id, repeated)
-        if repeated and item.position is None:
-            return answer  # pushed again: everything about it is stored
-        connection.execute(
-            insert(received_record).values(
-                source=source,
-                position=item.position,
-                record_id=record_id,
-                revision=revision,
-                outcome=answer.outcome,
-                failures=json.dumps([failure_body(failure) for failure in failures]),
-                received_at=now,
-            )
-        )
+        row = {
+            "source": source,
+            "record_id": record_id,
+            "revision": revision,
+            "outcome": answer.outcome,
+            "failures": json.dumps([failure_body(failure) for failure in failures]),
+        }
+        if item.position is None and record_id is not None and _is_stored(connection, row):
+            return answer  # it came again, and the answer is the same: a source that never stops must not fill a disk
+        connection.execute(insert(received_record).values(**row, position=item.position, received_at=now))
         if failures:
             rules = ",".join(sorted({failure.rule for failure in failures}))
             record_events(connection, Event("record.rejected", now, "intake", record_id, detail=(("rules", rules),)))
@@ -260,6 +257,11 @@ def _lock_record(connection: Connection, record_id: str) -> None:
     """The same new record may be taken by two processes at once, and there is no row yet that either could lock."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(record_id, 0))))
+
+
+def _is_stored(connection: Connection, row: Mapping[str, object]) -> bool:
+    same = [received_record.c[name].is_not_distinct_from(value) for name, value in row.items()]
+    return connection.execute(select(received_record.c.id).where(*same).limit(1)).first() is not None
 
 
 def _source_of(connection: Connection, record_id: str) -> str | None:

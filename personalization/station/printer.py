@@ -104,6 +104,11 @@ class IppPrinter:
                 return seen
             time.sleep(self._poll.total_seconds())
 
+    def describe(self, *names: str) -> Group:
+        """Get-Printer-Attributes (RFC 8011 §4.2.5): what the printer tells of these. Raises as `find`."""
+        operation = (attribute("requested-attributes", Tag.KEYWORD, *names),)
+        return self._ask(self._request(Operation.GET_PRINTER_ATTRIBUTES, operation)).group(GroupTag.PRINTER)
+
     def _request(
         self, code: Operation, operation: Sequence[Attribute], job: Sequence[Attribute] = (), document: bytes = b""
     ) -> Message:

@@ -2,12 +2,13 @@
 
 import ctypes
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from api import simulated
-from api.apart import run_apart
+from api.apart import run_apart, run_apart_within
 from api.cli import main
 from api.failure import CommandFailed
 from api.simulated import Simulator, SimulatorFailed
@@ -53,6 +54,11 @@ def test_an_error_comes_back_as_a_sentence(error: Exception, sentence: str) -> N
 def test_a_process_that_died_is_a_sentence() -> None:
     with pytest.raises(CommandFailed, match="died"):
         run_apart({}, _die)
+
+
+def test_a_process_that_hangs_is_given_up() -> None:
+    with pytest.raises(CommandFailed, match="no answer within 1 s"):
+        run_apart_within(1.0, {}, time.sleep, 60)
 
 
 def test_a_simulator_that_says_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

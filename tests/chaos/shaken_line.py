@@ -145,6 +145,8 @@ class ShakenLine:
             while acts and acts[0][0] <= passed:
                 acts.pop(0)[1]()
             self.tend()
+            if not acts:
+                self._source.trouble = 0  # it has had its say; from here on the line must find its way
             if not acts and self._is_done():
                 return
             if passed > ROUND_SECONDS:

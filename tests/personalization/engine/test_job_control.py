@@ -57,6 +57,15 @@ def test_a_pushed_record_is_one_order_however_often_it_comes(database: Database,
     assert kinds_of_events(database) == ["record.accepted"]
 
 
+def test_what_was_refused_and_comes_again_is_answered_again_and_stored_once(
+    database: Database, push: Callable[..., Answer]
+) -> None:
+    answers = [push(delivery={"kind": "branch", "code": "NOWHERE"}) for _ in range(3)]
+    assert {answer.outcome for answer in answers} == {"rejected"}
+    assert len({answer.failures for answer in answers}) == 1
+    assert kinds_of_events(database) == ["record.rejected"]
+
+
 def test_a_pushed_correction_replaces_and_an_older_revision_is_superseded(
     database: Database, push: Callable[..., Answer]
 ) -> None:

@@ -1,0 +1,1 @@
+"""What `perso doctor` looks at: one module per part of the line, one small function per check, all of them real."""

@@ -61,6 +61,7 @@ class LineOptions:
     workers: int
     specimen: bool
     direct: bool
+    trace: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,7 @@ class _Line:
             reader=slot.reader,
             chip_socket=slot.chip_socket,
             printer_uri=uri,
+            trace_directory=self._options.trace,
         )
 
     def _settings(self, url: str, hall: simulated.Hall) -> Settings:

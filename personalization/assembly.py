@@ -31,6 +31,7 @@ from personalization.station.feeder import FeederClient
 from personalization.station.pcsc import PcscTerminal
 from personalization.station.ports import Terminal
 from personalization.station.printer import IppPrinter
+from personalization.station.trace import TracedTerminal
 from personalization.station_worker import StationWorker
 from personalization.store.database import Database
 from personalization.store.sealing import Vault
@@ -136,7 +137,9 @@ def station_worker(parts: Parts, station: StationSettings) -> StationWorker:
         database=parts.database,
         vault=parts.vault,
         feeder=FeederClient(station.feeder_socket),
-        encoding=Encoding(database=parts.database, hsm=parts.hsm, terminal=terminal, station=station.name),
+        encoding=Encoding(
+            database=parts.database, hsm=parts.hsm, terminal=encoding_terminal(terminal, station), station=station.name
+        ),
         printing=Printing(database=parts.database, printer=printer, station=station.name),
         inspecting=Inspecting(
             database=parts.database,
@@ -161,6 +164,11 @@ def open_terminal(station: StationSettings) -> Terminal:
     if station.chip_socket is None:
         raise ValueError(f"station {station.name} has neither a reader nor a chip socket")
     return DirectTerminal(station.chip_socket)
+
+
+def encoding_terminal(terminal: Terminal, station: StationSettings) -> Terminal:
+    """The terminal for encoding alone: where traces are wanted it writes them; the inspection's never does."""
+    return terminal if station.trace_directory is None else TracedTerminal(terminal, station.trace_directory)
 
 
 def blank_profile(*, specimen: bool) -> CardProfile:

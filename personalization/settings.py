@@ -8,13 +8,17 @@ from hsm.settings import TokenSettings
 
 @dataclass(frozen=True, slots=True)
 class StationSettings:
-    """One station: its name, the feeder's control socket, its reader or direct chip socket, and its printer."""
+    """One station: its name, the feeder's control socket, its reader or direct chip socket, and its printer.
+
+    `trace_directory`: where traces of encodings go (docs/trace-and-replay.md); None, as a rule, where none are wanted.
+    """
 
     name: str
     feeder_socket: Path
     reader: str | None
     chip_socket: Path | None
     printer_uri: str
+    trace_directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`perso card list|insert|export`: finished cards for QA."""
+"""`perso card list|insert|export|replay`: finished cards for QA."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from api import simulated
 from api.apart import environment_of, run_apart
+from api.commands import replay
 from api.commands.opened_state import (
     add_state_options,
     card_directory,
@@ -45,6 +46,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     export.add_argument("directory", type=Path, metavar="DIR")
     add_state_options(export)
     export.set_defaults(command=export_card)
+    replay.add_to(group)
 
 
 def list_cards(options: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     parser.add_argument("--specimen", action="store_true", help="specimen cards: own CAs, marked, known PINs")
     parser.add_argument("--direct", action="store_true", help="reach the chips without PC/SC (proves less)")
+    parser.add_argument("--trace", type=Path, metavar="DIR", help="write a trace of every encoding (for QA)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(command=command)
 
@@ -62,7 +63,10 @@ def command(options: argparse.Namespace) -> int:
         workers=options.workers,
         specimen=options.specimen,
         direct=options.direct,
+        trace=options.trace.resolve() if options.trace else None,
     )
+    if settings.trace is not None:
+        settings.trace.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.create()
     with state.locked():
         line.prepare(settings, lambda sentence: screen.print(plain(sentence)))

@@ -62,25 +62,11 @@ class HttpDocumentSystem:
 
     def approved_records(self, after: str | None, limit: int) -> Page:
         """GET /approved-records. Raises the errors of `DocumentSystem`."""
-        body = self._get("/approved-records", {"limit": str(limit)}, after)
-        records = _list(body, "records")
-        positions = body.get("positions")
-        if positions is None:
-            return Page(tuple(records), None, _next(body, after))
-        if not isinstance(positions, list) or len(positions) != len(records) or not all(map(_is_position, positions)):
-            raise SourceMalformed("the positions are not one whole number per record")
-        return Page(tuple(records), tuple(positions), _next(body, after))
+        return page_of(self._get("/approved-records", {"limit": str(limit)}, after), after)
 
     def cancellations(self, after: str | None) -> CancellationPage:
-        """GET /cancellations: a list of objects with the `record_id`, or of the ids. Raises as `DocumentSystem`."""
-        body = self._get("/cancellations", {}, after)
-        found = []
-        for item in _list(body, "cancellations"):
-            record_id = item.get("record_id") if isinstance(item, dict) else item
-            if not isinstance(record_id, str):
-                raise SourceMalformed("a cancellation does not name its record")
-            found.append(Cancellation(record_id))
-        return CancellationPage(tuple(found), _next(body, after))
+        """GET /cancellations. Raises the errors of `DocumentSystem`."""
+        return cancellations_of(self._get("/cancellations", {}, after), after)
 
     def send_receipt(self, record_id: str, revision: int | None, outcome: Outcome, errors: Sequence[Failure]) -> None:
         """POST /approved-records/{record_id}/receipt. Raises the errors of `DocumentSystem`."""
@@ -89,24 +75,16 @@ class HttpDocumentSystem:
             "outcome": outcome,
             "errors": [{"pointer": e.pointer, "rule": e.rule, "message": e.message} for e in errors],
         }
-        self._post(f"/approved-records/{_segment(record_id)}/receipt", body)
+        self._post(receipt_path(record_id), body)
 
     def send_document(self, body: Mapping[str, object]) -> None:
         """POST /documents. Raises the errors of `DocumentSystem`."""
         self._post("/documents", dict(body))
 
-    def _get(self, path: str, query: dict[str, str], after: str | None) -> dict[str, object]:
+    def _get(self, path: str, query: dict[str, str], after: str | None) -> bytes:
         if after:
             query["after"] = after
-        answer = self._exchange(lambda: self._client.build_request("GET", path, params=query))
-        try:
-            body = loads(answer)
-            refuse_oddities(body)
-        except JsonMalformed as malformed:
-            raise SourceMalformed("the answer is not JSON") from malformed
-        if not isinstance(body, dict):
-            raise SourceMalformed("the answer is not a JSON object")
-        return body
+        return self._exchange(lambda: self._client.build_request("GET", path, params=query))
 
     def _post(self, path: str, body: object) -> None:
         content = json.dumps(body, allow_nan=False).encode("ascii")
@@ -130,6 +108,46 @@ class HttpDocumentSystem:
             raise SourceRefused("the request cannot be written as a URL") from None
 
 
+def page_of(answer: bytes, after: str | None) -> Page:
+    """The page that an answer to GET /approved-records holds. Raises `SourceMalformed`."""
+    body = _body_of(answer)
+    records = _list(body, "records")
+    positions = body.get("positions")
+    if positions is None:
+        return Page(tuple(records), None, _next(body, after))
+    if not isinstance(positions, list) or len(positions) != len(records) or not all(map(_is_position, positions)):
+        raise SourceMalformed("the positions are not one whole number per record")
+    return Page(tuple(records), tuple(positions), _next(body, after))
+
+
+def cancellations_of(answer: bytes, after: str | None) -> CancellationPage:
+    """The same for GET /cancellations: a list of objects with the `record_id`, or of the ids themselves."""
+    body = _body_of(answer)
+    found = []
+    for item in _list(body, "cancellations"):
+        record_id = item.get("record_id") if isinstance(item, dict) else item
+        if not isinstance(record_id, str):
+            raise SourceMalformed("a cancellation does not name its record")
+        found.append(Cancellation(record_id))
+    return CancellationPage(tuple(found), _next(body, after))
+
+
+def receipt_path(record_id: str) -> str:
+    """Where the receipts of a record go; its id is the source's text and may hold anything."""
+    return f"/approved-records/{_segment(record_id)}/receipt"
+
+
+def _body_of(answer: bytes) -> dict[str, object]:
+    try:
+        body = loads(answer)
+        refuse_oddities(body)
+    except JsonMalformed as malformed:
+        raise SourceMalformed("the answer is not JSON") from malformed
+    if not isinstance(body, dict):
+        raise SourceMalformed("the answer is not a JSON object")
+    return body
+
+
 def _judge(status: int) -> None:
     if status >= 500 or status in RETRY_LATER:
         raise SourceUnavailable(f"the source answered with status {status}")
@@ -147,7 +165,7 @@ def _read(response: httpx.Response) -> bytes:
 
 
 def _segment(text: str) -> str:
-    """One path segment; a record id is the source's text and may hold anything (RFC 3986 §3.3)."""
+    """One path segment, whatever the text holds (RFC 3986 §3.3)."""
     # Dots are unreserved, but "." and ".." would be taken for steps in the path. A lone surrogate has no UTF-8.
     return quote(text, safe="", errors="replace").replace(".", "%2E") or "%20"
 

@@ -1,11 +1,13 @@
 """The hall of a personalization centre: card stations, and the PC/SC readers in which they put their chips.
 
     python -m simulators.hall --directory RUN --station DIR [--station DIR ...] [--hold CHIP_DIR] [--direct]
+        [--scenario FILE] [--latency MODEL]
 
 A pcscd of our own runs in fresh namespaces (mount, network, PID), beside any other pcscd and unseen by it, with one
 virtual reader per station; see `simulators.reader_room`. --hold adds a reader in which one chip lies and is never moved
 (for inspection). With --direct there is no PC/SC: each station connects its chip to the UNIX socket RUN/<n>.chip, where
-the centre listens.
+the centre listens. --scenario tells the chips of all stations to fail, --latency makes all chips as slow as real ones
+(docs/simulators.md).
 
 When all readers are there it prints one line of JSON:
     {"socket": PCSCLITE_CSOCK_NAME or null,
@@ -25,9 +27,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulators.chip.latency import LatencyError, load_latency
 from simulators.lifetime import end_with_parent
 from simulators.pcsc_readers import PcscReaders, ReadersMissingError
 from simulators.reader_room import Plan, Reader, lay_out
+from simulators.scenario import ScenarioError, read_scenario
 
 FIRST_PORT = 0x8CA0
 MOST_READERS = 8  # pcsc-lite has 16 slots and vpcd offers two for each reader
@@ -52,6 +56,8 @@ class Place:
     held: bool
     run: Path
     direct: bool
+    scenario: Path | None = None
+    latency: Path | None = None
 
     @property
     def reader(self) -> Reader:
@@ -75,7 +81,12 @@ class Place:
         what = "--hold" if self.held else "--directory"
         connect = self.chip or f"tcp:127.0.0.1:{self.reader.port}"
         module = (sys.executable, "-m", "simulators.station")
-        return (*module, what, str(self.directory), "--control", self.control, "--connect", connect)
+        command = [*module, what, str(self.directory), "--control", self.control, "--connect", connect]
+        if self.scenario is not None and not self.held:
+            command += ["--scenario", str(self.scenario)]
+        if self.latency is not None:
+            command += ["--latency", str(self.latency)]
+        return tuple(command)
 
     def told(self) -> dict[str, str | None]:
         """This place in the line that the hall prints."""
@@ -182,8 +193,17 @@ def _places(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tup
         parser.error("the path of RUN is too long for sockets")
     if run.exists() and any(run.iterdir()):
         parser.error("RUN must be a new directory: it is removed at the end")
+    scenario, latency = (None if path is None else path.absolute() for path in (options.scenario, options.latency))
+    try:  # wrong files are told of here, before anything starts
+        if scenario is not None:
+            read_scenario(scenario)
+        if latency is not None:
+            load_latency(latency)
+    except (ScenarioError, LatencyError) as error:
+        parser.error(str(error))
     return tuple(
-        Place(number, path.absolute(), held, run, options.direct) for number, (path, held) in enumerate(wanted)
+        Place(number, path.absolute(), held, run, options.direct, scenario, latency)
+        for number, (path, held) in enumerate(wanted)
     )
 
 
@@ -195,6 +215,8 @@ def main() -> int:
     parser.add_argument("--station", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("--hold", type=Path, action="append", default=[], metavar="CHIP_DIR")
     parser.add_argument("--direct", action="store_true", help="no PC/SC: chips connect to UNIX sockets")
+    parser.add_argument("--scenario", type=Path, metavar="FILE", help="how the chips of the stations fail")
+    parser.add_argument("--latency", type=Path, metavar="MODEL", help="how long the chips take")
     options = parser.parse_args()
     places = _places(parser, options)
     run = options.directory.absolute()

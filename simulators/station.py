@@ -1,7 +1,8 @@
 """A card station: hopper, chip position and two trays on disk, and the contacts that join the chip to a reader.
 
     python -m simulators.station --directory DIR --control SOCKET --connect tcp:HOST:PORT|unix:PATH
-    python -m simulators.station --hold CHIP_DIR --control SOCKET --connect ...
+        [--scenario FILE] [--latency MODEL]
+    python -m simulators.station --hold CHIP_DIR --control SOCKET --connect ... [--latency MODEL]
 
 DIR holds boxes/<delivery>/<serial>/ (blanks, taken in sorted order), position/<serial>/, good/<serial>/ and
 reject/<serial>/. A card moves by one rename, so it is in exactly one place whenever the process is killed; a card that
@@ -10,13 +11,15 @@ is found in position at the start is attached at once. With --hold one chip stay
 Control protocol, JSON objects, one a line, over the UNIX socket: {"op": "state"}, {"op": "load"} and {"op": "eject",
 "tray": "good"|"reject"} answer {"ok": true, "hopper": n, "positioned": bool, "good": n, "rejected": n} or {"ok": false,
 "error": "hopper-empty"|"jammed"|"bad-request"}. Prints {"control": SOCKET} when it listens.
+
+--scenario makes chips fail and --latency makes them as slow as real ones: docs/simulators.md. Exit status 2: wrong
+arguments, or a file that is no scenario or no latency model (the sentence on stderr says why).
 """
 
 import argparse
 import contextlib
 import fcntl
 import json
-import socket
 import socketserver
 import sys
 import threading
@@ -27,21 +30,19 @@ from pathlib import Path
 from typing import Protocol
 
 from simulators.chip.card import Chip
-from simulators.chip.errors import ChipError
-from simulators.chip.wire import CardWire
+from simulators.chip.latency import LatencyError, LatencyModel, PacedCard, load_latency
+from simulators.chip.wire import Card
+from simulators.contacts import Contacts, StationFaultError, WiredContacts
+from simulators.faulty_chip import FaultyChip
 from simulators.lifetime import end_with_parent
+from simulators.scenario import MEMORY_FILE, Scenario, ScenarioError
 
 ATTACH_SECONDS = 5.0
 """How long a load waits for the reader to take the connection before the card counts as jammed."""
 
-RECONNECT_SECONDS = 0.01
 LOCK_SECONDS = 3.0
 LONGEST_LINE_BYTES = 4096
 TRAYS = {"good": "good", "reject": "reject"}
-
-
-class StationFaultError(Exception):
-    """A move that failed; its text is the error word of the control protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,103 +68,75 @@ class Machine(Protocol):
         """Detach the card and put it into a tray. Raises `StationFaultError`."""
 
 
-class _Wire(CardWire):
-    """A wire that tells when the reader took the connection."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(address)
-        self.connected = threading.Event()
-
-    def _connect(self, stop: threading.Event, connect_seconds: float) -> socket.socket | None:
-        connection = super()._connect(stop, connect_seconds)
-        if connection is not None:
-            self.connected.set()
-        return connection
-
-
-class Contacts:
-    """Joins one chip at a time to the reader; the wire runs in a thread of its own."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._stop = threading.Event()
-        self._wire = _Wire(address)
-        self._thread: threading.Thread | None = None
-
-    def attach(self, chip_directory: Path) -> None:
-        """Join this chip if none is joined; returns at once. Raises `StationFaultError` for a chip that is broken."""
-        if self._thread is not None:
-            return
-        try:
-            chip = Chip(chip_directory)
-        except ChipError:
-            raise StationFaultError("jammed") from None
-        self._stop, self._wire = threading.Event(), _Wire(self._address)
-        arguments = (self._wire, chip, self._stop)
-        self._thread = threading.Thread(target=_keep_joined, args=arguments, name="contacts", daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until the reader took the connection. Raises `StationFaultError`."""
-        if not self._wire.connected.wait(seconds):
-            raise StationFaultError("jammed")
-
-    def detach(self) -> None:
-        """Part the chip from the reader; afterwards nobody touches its directory. Raises `StationFaultError`."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(ATTACH_SECONDS)
-            if self._thread.is_alive():
-                raise StationFaultError("jammed")
-        self._thread = None
-
-
-def _keep_joined(wire: _Wire, chip: Chip, stop: threading.Event) -> None:
-    """Serve the chip, and join it again whenever the reader hangs up: the card still lies in the slot."""
-    while not stop.is_set():
-        with contextlib.suppress(ChipError):  # no reader listens yet, or somebody else has the chip powered
-            wire.serve(chip, stop)
-        stop.wait(RECONNECT_SECONDS)
-
-
 class CardStation:
     """The machine: one card at a time goes hopper -> position -> tray."""
 
-    def __init__(self, directory: Path, contacts: Contacts) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        contacts: Contacts,
+        *,
+        scenario: Scenario | None = None,
+        latency: LatencyModel | None = None,
+    ) -> None:
         self._directory = directory
         self._contacts = contacts
+        self._scenario = scenario
+        self._latency = latency
+        self._moving = threading.Lock()
         for name in ("boxes", "position", *TRAYS.values()):
             (directory / name).mkdir(parents=True, exist_ok=True)
-        if (card := self._positioned()) is not None:
+        if self._positioned() is not None:
             with contextlib.suppress(StationFaultError):  # a broken chip: the next load says so
-                contacts.attach(card)
+                contacts.attach(self._open, self._exchange)
 
     def counts(self) -> Counts:
         """Where the cards are now, as the directories tell."""
-        return Counts(
-            hopper=sum(1 for _ in self._blanks()),
-            positioned=self._positioned() is not None,
-            good=sum(1 for _ in _cards(self._directory / "good")),
-            rejected=sum(1 for _ in _cards(self._directory / "reject")),
-        )
+        with self._moving:
+            return Counts(
+                hopper=sum(1 for _ in self._blanks()),
+                positioned=self._positioned() is not None,
+                good=self._lying("good"),
+                rejected=self._lying("reject"),
+            )
 
     def load(self) -> None:
         """Take the first blank of the first box into position; a card that is there already stays."""
-        card = self._positioned()
-        if card is None:
-            blank = next(self._blanks(), None)
-            if blank is None:
-                raise StationFaultError("hopper-empty")
-            card = self._move(blank, "position")
-        self._contacts.attach(card)
+        with self._moving:
+            if self._positioned() is None:
+                blank = next(self._blanks(), None)
+                if blank is None:
+                    raise StationFaultError("hopper-empty")
+                self._move(blank, "position")
+        self._contacts.attach(self._open, self._exchange)
         self._contacts.wait(ATTACH_SECONDS)
 
     def eject(self, tray: str) -> None:
         """Detach the card, then rename it into the tray; nothing happens when none is in position."""
+        self._contacts.detach()
+        with self._moving:
+            card = self._positioned()
+            if card is not None:
+                self._move(card, TRAYS[tray])
+
+    def _exchange(self) -> Card:
+        """A fault: the card in position and the first blank change places; with an empty hopper it stays."""
+        with self._moving:
+            card, blank = self._positioned(), next(self._blanks(), None)
+            if card is not None and blank is not None:
+                card.rename(blank.parent / card.name)
+                self._move(blank, "position")
+        return self._open()
+
+    def _open(self) -> Card:
         card = self._positioned()
-        if card is not None:
-            self._contacts.detach()
-            self._move(card, TRAYS[tray])
+        if card is None:
+            raise StationFaultError("jammed")
+        opened: Card = _paced(Chip(card), self._latency)
+        if self._scenario is None:
+            return opened
+        # The n-th card of this station: the others lie in its trays.
+        return FaultyChip(opened, self._lying("good") + self._lying("reject") + 1, self._scenario)
 
     def _positioned(self) -> Path | None:
         return next(_cards(self._directory / "position"), None)
@@ -172,12 +145,19 @@ class CardStation:
         for box in _cards(self._directory / "boxes"):
             yield from _cards(box)
 
+    def _lying(self, tray: str) -> int:
+        return sum(1 for _ in _cards(self._directory / TRAYS[tray]))
+
     def _move(self, card: Path, place: str) -> Path:
         target = self._directory / place / card.name
         try:
             return card.rename(target)
         except OSError:  # a card of the same serial lies there
             raise StationFaultError("jammed") from None
+
+
+def _paced(card: Card, latency: LatencyModel | None) -> Card:
+    return card if latency is None else PacedCard(card, latency)
 
 
 def _cards(directory: Path) -> Iterator[Path]:
@@ -188,9 +168,13 @@ def _cards(directory: Path) -> Iterator[Path]:
 class HeldCard:
     """A reader whose one card is never moved."""
 
-    def __init__(self, chip_directory: Path, contacts: Contacts) -> None:
+    def __init__(self, chip_directory: Path, contacts: Contacts, *, latency: LatencyModel | None = None) -> None:
         self._contacts = contacts
-        contacts.attach(chip_directory)
+
+        def held() -> Card:
+            return _paced(Chip(chip_directory), latency)
+
+        contacts.attach(held, held)
 
     def counts(self) -> Counts:
         """One card in position, always."""
@@ -280,13 +264,22 @@ def main() -> None:
     place.add_argument("--hold", type=Path, metavar="CHIP_DIR")
     parser.add_argument("--control", type=Path, required=True, metavar="SOCKET")
     parser.add_argument("--connect", required=True, metavar="ADDRESS")
+    parser.add_argument("--scenario", type=Path, metavar="FILE", help="how the chips of this station fail")
+    parser.add_argument("--latency", type=Path, metavar="MODEL", help="how long the chips take")
     options = parser.parse_args()
-    contacts = Contacts(options.connect)
-    if options.hold:
-        _run(options.control, HeldCard(options.hold, contacts))
-    else:
+    if options.hold and options.scenario:
+        parser.error("a held card has no scenario: faults are for cards that a station loads")
+    contacts = WiredContacts(options.connect)
+    try:
+        latency = load_latency(options.latency) if options.latency else None
+        if options.hold:
+            _run(options.control, HeldCard(options.hold, contacts, latency=latency))
+            return
         with _only_one(options.directory):
-            _run(options.control, CardStation(options.directory, contacts))
+            scenario = Scenario(options.scenario, options.directory / MEMORY_FILE) if options.scenario else None
+            _run(options.control, CardStation(options.directory, contacts, scenario=scenario, latency=latency))
+    except (ScenarioError, LatencyError) as error:
+        parser.error(str(error))
 
 
 def _run(control: Path, machine: Machine) -> None:

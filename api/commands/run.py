@@ -35,7 +35,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     parser.add_argument("--specimen", action="store_true", help="specimen cards: own CAs, marked, known PINs")
     parser.add_argument("--direct", action="store_true", help="reach the chips without PC/SC (proves less)")
-    parser.add_argument("--trace", type=Path, metavar="DIR", help="write a trace of every encoding (for QA)")
+    parser.add_argument(
+        "--trace", type=Path, metavar="DIR", help="write a trace of every encoding (QA, with --specimen)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(command=command)
 
@@ -66,6 +68,9 @@ def command(options: argparse.Namespace) -> int:
         trace=options.trace.resolve() if options.trace else None,
     )
     if settings.trace is not None:
+        if not options.specimen:
+            # SCP03 has no forward secrecy: trace and chip keys together show all that was sent, years later.
+            raise CommandFailed("--trace: only encodings of specimen cards are traced; add --specimen")
         settings.trace.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.create()
     with state.locked():

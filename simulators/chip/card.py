@@ -38,6 +38,16 @@ class Chip:
         """Whether the chip has power."""
         return self._selected is not None
 
+    @property
+    def mute(self) -> bool:
+        """Whether a reader finds nothing that answers; this chip always does."""
+        return False
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that commands have written into the memory so far."""
+        return self._memory.written_bytes
+
     def power_on(self) -> bytes:
         """Give power (or reset, with power on); the ATR. Raises `ChipInUse`, `NoChip`, `ChipDamaged`."""
         self._memory.open()

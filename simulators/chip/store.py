@@ -31,12 +31,18 @@ class Memory:
         self._cells: dict[str, bytes] = {}
         self._file: int | None = None
         self._lock: int | None = None
+        self._written_bytes = 0
         self._load()
 
     @property
     def cells(self) -> Mapping[str, bytes]:
         """All cells by name, read-only."""
         return MappingProxyType(self._cells)
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that were written into cells since this object was made."""
+        return self._written_bytes
 
     def read(self, name: str) -> bytes | None:
         """The cell's bytes, None where nothing was ever written."""
@@ -80,6 +86,7 @@ class Memory:
             os.ftruncate(self._file, before)
             raise StatusError(Status.MEMORY_FAILURE) from error
         self._cells.update(changes)
+        self._written_bytes += sum(len(value) for value in changes.values())
 
     def _load(self) -> int:
         """Replay the file; the length of what is whole."""

@@ -8,14 +8,50 @@ import select
 import socket
 import threading
 import time
+from typing import Protocol
 
 from simulators.chip.apdu import Status
-from simulators.chip.card import Chip
 from simulators.chip.errors import WireUnreachable
 
 CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _RETRY_SECONDS = 0.01
+
+
+class Card(Protocol):
+    """What a wire serves: a chip (`simulators.chip.card.Chip`), or one with faults or delays."""
+
+    @property
+    def serial(self) -> str:
+        """The chip serial."""
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset."""
+
+    @property
+    def powered(self) -> bool:
+        """Whether it has power."""
+
+    @property
+    def mute(self) -> bool:
+        """Whether it has fallen silent for ever, so that a reader finds nothing that answers."""
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes that commands have written so far."""
+
+    def power_on(self) -> bytes:
+        """Give power, or reset; the ATR."""
+
+    def power_off(self) -> None:
+        """Take the power away."""
+
+    def reset(self) -> bytes:
+        """Warm reset; the ATR."""
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """Response APDU of a command APDU. Raises `ChipError` where there is none: the wire is cut."""
 
 
 class CardWire:
@@ -26,10 +62,11 @@ class CardWire:
         self._family, self._target = _parse_address(address)
         self._address = address
 
-    def serve(self, chip: Chip, stop: threading.Event, *, connect_seconds: float = CONNECT_SECONDS) -> None:
+    def serve(self, chip: Card, stop: threading.Event, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         """Put the chip into the reader and serve it until `stop` is set or the reader hangs up; then it has no power.
 
-        Returns at the latest 50 ms after `stop` is set. Raises `WireUnreachable`, `ChipInUse`.
+        Returns at the latest 50 ms after `stop` is set. Raises `WireUnreachable`, `ChipInUse`, and what a chip with
+        faults raises instead of an answer.
         """
         connection = self._connect(stop, connect_seconds)
         if connection is None:
@@ -59,7 +96,7 @@ class CardWire:
                 return connection
         return None
 
-    def _answer(self, connection: socket.socket, chip: Chip, stop: threading.Event) -> None:
+    def _answer(self, connection: socket.socket, chip: Card, stop: threading.Event) -> None:
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         received = bytearray()
@@ -104,7 +141,7 @@ def _take_message(received: bytearray) -> bytes | None:
     return message
 
 
-def _act(chip: Chip, message: bytes) -> bytes | None:
+def _act(chip: Card, message: bytes) -> bytes | None:
     if len(message) != 1:
         return chip.transmit(message) if chip.powered else Status.CONDITIONS_NOT_SATISFIED.to_bytes(2)
     match message[0]:

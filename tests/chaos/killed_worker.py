@@ -7,18 +7,61 @@ commit is wrapped so that the process can die right before or right after it.
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sqlalchemy.exc import OperationalError
+
+from hsm.errors import HsmUnavailable
+from hsm.ports import Hsm
 from hsm.settings import TokenSettings
 from personalization.approved_record import Failure
 from personalization.assembly import Parts, acceptance, now, preparation, station_worker
 from personalization.clerk import Clerk
+from personalization.errors import StoreUnavailable
 from personalization.intake import Intake
 from personalization.settings import Settings, StationSettings
 from personalization.sources.port import CancellationPage, Outcome, Page
 from personalization.store.database import Database
+from personalization.store.sealing import Vault
+
+
+class FaultAtCall:
+    """Counts calls of the HSM; the chosen one is reported as failed, `before` it was done or after."""
+
+    def __init__(self, number: int | None, *, before: bool, counted: Path) -> None:
+        self._number = number
+        self._before = before
+        self._counted = counted
+        self._count = 0
+
+    def watched(self, hsm: Hsm) -> Hsm:
+        """The same HSM, counted."""
+        return cast(Hsm, _CountedHsm(hsm, self._call))
+
+    def _call(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self._count += 1
+        if self._count == self._number and self._before:
+            raise HsmUnavailable("the HSM was not asked")
+        answer = call(*arguments, **named)
+        if self._count == self._number:
+            raise HsmUnavailable("the HSM's answer was lost")
+        return answer
+
+    def write_count(self) -> None:
+        self._counted.write_text(str(self._count))
+
+
+class _CountedHsm:
+    def __init__(self, hsm: Hsm, call: Callable[..., Any]) -> None:
+        self._hsm = hsm
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._hsm, name)
+        return partial(self._call, member) if callable(member) and name != "close" else member
 
 
 class ListedSource:
@@ -68,13 +111,17 @@ def settings_of(plan: Mapping[str, Any]) -> Settings:
     )
 
 
-class DeathAtCommit:
-    """Counts commits of all databases; dies at the one that was chosen."""
+class FaultAtCommit:
+    """Counts commits of all databases; at the one that was chosen the process dies, or is told that it failed.
 
-    def __init__(self, number: int | None, *, before: bool, counted: Path) -> None:
+    `before`: it was not done; otherwise it was done all the same.
+    """
+
+    def __init__(self, number: int | None, *, before: bool, counted: Path, deadly: bool = True) -> None:
         self._number = number
         self._before = before
         self._counted = counted
+        self._deadly = deadly
         self._count = 0
 
     def watch(self, database: Database) -> None:
@@ -84,12 +131,17 @@ class DeathAtCommit:
         def counted_commit(connection: Any) -> None:
             self._count += 1
             if self._count == self._number and self._before:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._fail()
             commit(connection)
             if self._count == self._number:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._fail()
 
         dialect.do_commit = counted_commit
+
+    def _fail(self) -> None:
+        if self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OperationalError("COMMIT", None, ConnectionError("the server closed the connection"))
 
     def write_count(self) -> None:
         self._counted.write_text(str(self._count))
@@ -101,9 +153,14 @@ def work(plan: Mapping[str, Any]) -> None:
     settings = settings_of(plan)
     station = StationSettings("station-1", Path(plan["control"]), None, Path(plan["chip_socket"]), plan["printer_uri"])
     parts = Parts(settings)
-    death = DeathAtCommit(plan["die_at"], before=plan["before"], counted=Path(plan["root"]) / "commits")
-    death.watch(parts.database)
-    death.watch(parts.key_store)
+    fault = FaultAtCommit(
+        plan["die_at"], before=plan["before"], counted=Path(plan["root"]) / "commits", deadly=plan.get("deadly", True)
+    )
+    fault.watch(parts.database)
+    fault.watch(parts.key_store)
+    calls = FaultAtCall(plan.get("fail_call"), before=plan["before"], counted=Path(plan["root"]) / "calls")
+    parts.hsm = calls.watched(parts.hsm)
+    parts.vault = Vault(parts.key_store, parts.hsm)
     source = ListedSource([Path(name) for name in plan["records"]], Path(plan["root"]) / "told.jsonl")
     intake = Intake(
         database=parts.database,
@@ -117,8 +174,17 @@ def work(plan: Mapping[str, Any]) -> None:
     )
     preparing = preparation(parts, "worker-1")
     making = station_worker(parts, station)
-    while clerk.run_once() or preparing.run_once() or making.run_once():
+    while _again(lambda: clerk.run_once() or preparing.run_once() or making.run_once()):
         continue
     clerk.checkpoint()
-    death.write_count()
+    fault.write_count()
+    calls.write_count()
     parts.close()
+
+
+def _again(round_of_work: Callable[[], object]) -> bool:
+    """Whether there may be more to do. As `processes.loop`: a database that is away is asked again."""
+    try:
+        return bool(round_of_work())
+    except StoreUnavailable:
+        return True

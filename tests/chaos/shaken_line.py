@@ -173,14 +173,14 @@ class ShakenLine:
 
     def _is_done(self) -> bool:
         try:
-            progress = look(self.database)
-            with self.database.reading() as connection:
+            with self.database.reading() as connection:  # first what has come, then whether all of that is done
                 known = connection.execute(
                     select(func.count()).select_from(
                         select(received_record.c.record_id, received_record.c.revision).distinct().subquery()
                     )
                 ).scalar_one()
                 withdrawn = connection.execute(select(func.count()).select_from(withdrawal)).scalar_one()
+            progress = look(self.database)
         except StoreUnavailable:
             return False
         wanted = len({(record["record_id"], record["revision"]) for record in self._source.records})

@@ -39,7 +39,12 @@ class Bench:
     """A line without PC/SC, whose worker can be killed; records come one by one."""
 
     def __init__(
-        self, root: Path, stack: ExitStack, worker: Callable[[Mapping[str, Any]], None] = killed_worker.work
+        self,
+        root: Path,
+        stack: ExitStack,
+        worker: Callable[[Mapping[str, Any]], None] = killed_worker.work,
+        *,
+        blanks: int = 2 * MOST_COMMITS + 5,
     ) -> None:
         self._worker = worker
         self._processes = get_context("forkserver")
@@ -61,7 +66,7 @@ class Bench:
         self.records: list[Path] = []
         profile = profile_for("eid-citizen", specimen=False)
         assert profile is not None
-        supply(self.state, self.database, station=1, count=2 * MOST_COMMITS + 5, atr=profile.chip.atr)
+        supply(self.state, self.database, station=1, count=blanks, atr=profile.chip.atr)
         hall = simulated.start_hall(stack, f"--station={self.state.station(1)}", direct=True)
         _, printer_uri = simulated.start_printer(stack, self.state.simulated / "printer-1")
         chip_socket = hall.slots[0].chip_socket

@@ -58,7 +58,7 @@ def traced_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TracedRun]:
     records.mkdir()
     shutil.copy(SAMPLES / f"{RECORD}.json", records)
     state, traces = directory / "state", directory / "traces"
-    done = perso("run", "--records", records, "--state", state, "--trace", traces, "--json")
+    done = perso("run", "--records", records, "--state", state, "--trace", traces, "--specimen", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     (card,) = told["cards"]
@@ -82,6 +82,13 @@ def test_a_run_traces_the_encoding_and_nothing_else(traced_run: TracedRun) -> No
     assert functions == {"KEY", "CERT", "PERSO"}
     assert all("inspect" not in line.get("script", "") for line in lines)
     assert not any("header" in line or "lost" in line for line in lines)
+
+
+def test_production_cards_are_not_traced(tmp_path: Path) -> None:
+    done = perso("run", "--records", tmp_path, "--state", tmp_path / "state", "--trace", tmp_path / "traces")
+    assert done.returncode == 1
+    assert "--specimen" in done.stderr
+    assert not (tmp_path / "traces").exists()
 
 
 def test_the_trace_makes_the_same_card_of_a_copy_of_the_blank(traced_run: TracedRun, tmp_path: Path) -> None:

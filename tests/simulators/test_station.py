@@ -17,7 +17,8 @@ import pytest
 import simulators.station
 from simulators.chip.maker import DEFAULT_ATR, make_chip
 from simulators.chip.personalization import Function
-from simulators.station import CardStation, Contacts, StationFaultError
+from simulators.contacts import StationFaultError, WiredContacts
+from simulators.station import CardStation
 from tests.simulators.started import PATIENCE_SECONDS, ask, move, processes_naming, started, wait_until
 
 SERIALS = ("534D6501B7C200000001", "534D6501B7C200000002")
@@ -182,7 +183,7 @@ def test_a_card_that_no_reader_takes_is_jammed_until_one_does(
     directory: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simulators.station, "ATTACH_SECONDS", 0.1)
-    contacts = Contacts(f"unix:{short / 'chip'}")
+    contacts = WiredContacts(f"unix:{short / 'chip'}")
     machine = CardStation(directory, contacts)
     with pytest.raises(StationFaultError, match="jammed"):
         machine.load()
@@ -208,7 +209,7 @@ def test_a_broken_chip_is_jammed_and_can_be_rejected(directory: Path, short: Pat
     [b"", b"load", b"[]", b"\xff", b'{"op":"print"}', b'{"op":"eject"}', b'{"op":"eject","tray":"../x"}', b"[" * 4000],
 )
 def test_a_request_that_means_nothing_is_answered(directory: Path, short: Path, line: bytes) -> None:
-    contacts = Contacts(f"unix:{short / 'chip'}")
+    contacts = WiredContacts(f"unix:{short / 'chip'}")
     server = simulators.station._ControlServer(short / "control", CardStation(directory, contacts))
     with server:
         assert server.answer(line) == {"ok": False, "error": "bad-request"}

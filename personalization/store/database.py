@@ -43,7 +43,7 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except (OperationalError, ConnectionError) as error:  # pg8000 lets a broken socket through as it is
             raise StoreUnavailable("the database does not answer or is locked") from error
 
     @contextmanager
@@ -53,7 +53,7 @@ class Database:
         try:
             with self.engine.connect().execution_options(**options) as connection:
                 yield connection
-        except OperationalError as error:
+        except (OperationalError, ConnectionError) as error:  # pg8000 lets a broken socket through as it is
             raise StoreUnavailable("the database does not answer or is locked") from error
 
     def clock(self) -> "DatabaseClock":

@@ -19,11 +19,11 @@ from personalization.store.database import Database
 from personalization.store.tables import metadata
 
 START_SECONDS = 30.0
-# What is lost with the machine is of no interest here; deadlocks are to be found at once.
+# What is lost with the machine is of no interest here, but nothing may be lost with the server alone
+# (synchronous_commit stays on); deadlocks are to be found at once.
 SETTINGS = (
     "listen_addresses=",
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "deadlock_timeout=100ms",
 )

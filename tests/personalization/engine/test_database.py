@@ -142,3 +142,11 @@ def test_of_two_that_wait_for_each_other_one_is_told_to_come_again(database: Dat
     for thread in threads:
         thread.join()
     assert sorted(ended) == ["again", "done"]
+
+
+def test_a_broken_socket_is_a_database_that_is_away(database: Database) -> None:
+    """pg8000 lets it through as it is, when the server went while a statement was being sent."""
+    with pytest.raises(StoreUnavailable), database.begin():
+        raise BrokenPipeError
+    with pytest.raises(StoreUnavailable), database.reading():
+        raise ConnectionResetError

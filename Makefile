@@ -1,5 +1,7 @@
 # make run    sets everything up and makes the sample cards      make test   all tests
 # make check  format, lint, types, import contracts, tests       make setup  packages and .venv alone
+# make chaos  200 rounds of trouble, seeded; `ROUNDS=20 SEED=5` for others
+# make bench  every figure beside its reference, and a page of them: build/bench.html
 
 SHELL := /bin/bash
 # Debian keeps pcscd in /usr/sbin, which is not on the PATH of an ordinary user.
@@ -13,7 +15,7 @@ RECORDS ?= simulators/records
 RUN_PACKAGES := softhsm2 pcscd vsmartcard-vpcd opensc openssl libpcsclite-dev python3-venv python3-dev gcc iproute2 util-linux
 TEST_PACKAGES := tesseract-ocr poppler-utils cups-ipp-utils postgresql
 
-.PHONY: run test check setup packages test-packages format lint types contracts
+.PHONY: run test check setup packages test-packages format lint types contracts bench chaos
 
 run: setup
 	$(BIN)/perso run --records $(RECORDS) --state $(STATE)
@@ -60,3 +62,12 @@ types:
 
 contracts:
 	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/perso bench all --json --records $(RECORDS) --page build/bench.html
+
+ROUNDS ?= 200
+SEED ?= 1
+
+chaos: setup test-packages
+	$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)

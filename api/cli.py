@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from api.commands import card, ceremony, inspect, report, run
+from api.commands import audit, bench, card, ceremony, clients, doctor, inspect, report, run, serve, sources
 from api.failure import CommandFailed, sentence_of
 from personalization.errors import EngineError
 from pki.errors import PkiError
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="perso", description="Software of an eID personalization centre and its PKI.", allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, card, inspect, ceremony, report):
+    for module in (run, card, inspect, ceremony, report, audit, doctor, sources, clients, serve, bench):
         module.add_to(commands)
     options = parser.parse_args(arguments)
     os.umask(0o077)  # whatever a command makes is for its user alone

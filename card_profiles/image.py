@@ -182,7 +182,7 @@ def _decode_file(data: tlv.Tlv) -> ImageFile:
     writer = _read_text(data, _THIRD)
     if writer not in set(Function):
         raise ImageRefused("the stored chip image names an unknown function")
-    fid = int.from_bytes(data.child(_SECOND).value, "big")
+    fid = _read_number(data, _SECOND, 2)
     return ImageFile(_read_text(data, _FIRST), fid, Function(writer), data.child(_FOURTH).value)
 
 
@@ -193,6 +193,11 @@ def _encode_key(key: ImageKey) -> bytes:
 
 
 def _decode_key(data: tlv.Tlv) -> ImageKey:
-    return ImageKey(
-        _read_text(data, _FIRST), int.from_bytes(data.child(_SECOND).value, "big"), _read_text(data, _THIRD)
-    )
+    return ImageKey(_read_text(data, _FIRST), _read_number(data, _SECOND, 1), _read_text(data, _THIRD))
+
+
+def _read_number(parent: tlv.Tlv, tag: int, octets: int) -> int:
+    value = parent.child(tag).value
+    if len(value) != octets:
+        raise ImageRefused("a number in the stored chip image has a wrong length")
+    return int.from_bytes(value, "big")

@@ -45,7 +45,7 @@ class KeyLetter:
         """Exactly the letter of the data sheet: nothing missing, nothing more. Raises `KeyLetterRefused`."""
         try:
             document = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise KeyLetterRefused("the key letter is not JSON") from None
         letter = _members(document, {"maker", "diversification", "keys"}, "the key letter")
         if not isinstance(letter["maker"], str) or not letter["maker"]:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.mechanisms import Mechanism
 
@@ -13,13 +11,13 @@ from hsm.errors import HsmUnavailable, SignatureMismatch
 from hsm.policy import SIGNING_KEY
 from hsm.ports import KeyLabel, PublicKey
 from hsm.session import TokenSession
+from hsm.verification import verify
 
 
 @dataclass(frozen=True, slots=True)
 class _KeyPair:
     private: Any
     public: PublicKey
-    verifying: ec.EllipticCurvePublicKey
     signature_bytes: int
 
 
@@ -37,7 +35,7 @@ class TokenSigner:
 
     def sign(self, label: KeyLabel, digest: bytes) -> bytes:
         """Raises `KeyNotFound`, `HsmUnavailable`, `SignatureMismatch`; `ValueError` for a digest of odd length."""
-        algorithm = prehashed(digest)
+        prehashed(digest)
         with self._session.calls():
             pair = self._pair(label)
             raw = pair.private.sign(digest, mechanism=Mechanism.ECDSA)
@@ -45,8 +43,8 @@ class TokenSigner:
             raise SignatureMismatch(f"the signature by {label} has {len(raw)} bytes")
         signature = der_signature(raw)
         try:
-            pair.verifying.verify(signature, digest, algorithm)
-        except InvalidSignature:
+            verify(pair.public, digest, signature)
+        except SignatureMismatch:
             raise SignatureMismatch(f"the signature by {label} does not verify under its public key") from None
         return signature
 
@@ -57,9 +55,9 @@ class TokenSigner:
             half = self._session.find(ObjectClass.PUBLIC_KEY, label)
             public = public_key_from_token(half[Attribute.EC_PARAMS], half[Attribute.EC_POINT])
             try:
-                verifying = verifying_key(public)
+                verifying_key(public)
             except ValueError:
                 raise HsmUnavailable(f"the public key of {label} is not on its curve") from None
-            pair = _KeyPair(private, public, verifying, 2 * CURVES[public.curve].coordinate_bytes)
+            pair = _KeyPair(private, public, 2 * CURVES[public.curve].coordinate_bytes)
             self._pairs[label] = pair
         return pair

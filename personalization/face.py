@@ -7,24 +7,41 @@ have draws nothing. Pictures keep their proportions and stand in the middle of t
 slanting and pale across its box.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Protocol
 
-from PIL import Image, ImageOps
-from reportlab import rl_config
-from reportlab.lib.colors import Color, HexColor
+from PIL import Image
 from reportlab.lib.units import mm
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.pdfgen.pathobject import PDFPathObject
 
 import card_profiles
 from card_profiles.model import ArtItem, CardProfile
-from personalization.face_fonts import HIGHEST, LINE_PITCH, FaceRefused, check_letters, fit_text, load_fonts, width_pt
-from personalization.guilloche import rosette, waves
+from personalization.face_fonts import FaceRefused, check_letters, load_fonts, width_pt
+from personalization.face_parts import (
+    ALPHAS,
+    BASELINE,
+    PATTERNS,
+    STANDING,
+    Pen,
+    PrintedPicture,
+    apart,
+    colour_of,
+    drawn_once,
+    fill,
+    image_object,
+    name_of,
+    opened_picture,
+    pattern_object,
+    portrait_object,
+)
+from personalization.pdf import (
+    LAST_LATIN,
+    OBJECTS_OF_A_FONT,
+    PdfDocument,
+    font_objects,
+    number,
+    numbers,
+)
 
 __all__ = ["RELEASED_FONTS", "FaceContent", "FaceRefused", "compose_face"]
 
@@ -38,25 +55,7 @@ FIELDS = frozenset(
 )  # fmt: skip
 MRZ_ITEMS = ("mrz1", "mrz2", "mrz3")
 MRZ_COLUMNS, MRZ_PITCH_MM = 30, 2.54  # ICAO 9303-5 §4.2.2: OCR-B, ten characters to the inch
-BASELINE = 0.8  # type sizes below the top of a box
-SPECIMEN_DEGREES = 18
-INK = "#1B1B1F"  # where an item names no colour
-GHOST_ALPHA, SPECIMEN_ALPHA = 0.28, 0.30
-PRINTED_PIXELS = (720, 960)  # more than a 600-dpi printer shows of the largest portrait
-
-_PATTERNS: Mapping[str, Callable[[float, float], tuple[PDFPathObject, ...]]] = {"waves": waves, "rosette": rosette}
-
-
-class PrintedPicture(Protocol):
-    """A picture of a record: its media type and its bytes."""
-
-    @property
-    def media_type(self) -> str:
-        """For example `image/jpeg`."""
-
-    @property
-    def data(self) -> bytes:
-        """The file."""
+_OPAQUE = ("1", "L", "P", "RGB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,151 +83,112 @@ def compose_face(profile: CardProfile, content: FaceContent, fonts: Path = RELEA
     if unknown:
         raise FaceRefused(f"The face knows no field {', '.join(sorted(unknown))}.")
     names = load_fonts(fonts, profile.face.fonts)
-    # ASCII85 would make every picture a quarter larger; it is a setting of the module, not of a document.
-    rl_config.useA85 = 0
-    out = BytesIO()
     size = profile.face.width_mm * mm, profile.face.height_mm * mm
-    first = next(iter(names.values()), None)
-    # Without a font of ours to begin with, an unembedded Helvetica appears in the document.
-    canvas = Canvas(out, pagesize=size, invariant=1, pageCompression=1, initialFontName=first)
-    drawing = _Drawing(canvas, size[1], content, names)
-    for side in SIDES:
-        for item in profile.face.items:
-            if item.side == side:
-                drawing.draw(item)
-        canvas.showPage()
-    canvas.save()
-    return out.getvalue()
+    drawing = _Drawing(size[1], content, names, _is_latin(profile, content))
+    sides = [
+        "\n".join(drawing.draw(item) for item in profile.face.items if item.side == side).encode("ascii")
+        for side in SIDES
+    ]
+    return drawing.document(size, sides)
 
 
 class _Drawing:
-    """One document while it is drawn."""
+    """One document while it is drawn; every item becomes operators between `q` and `Q`."""
 
-    def __init__(self, canvas: Canvas, page_height: float, content: FaceContent, fonts: Mapping[str, str]) -> None:
-        self._canvas = canvas
-        self._page_height = page_height
+    def __init__(self, page_height: float, content: FaceContent, fonts: Mapping[str, str], is_latin: bool) -> None:
         self._content = content
-        self._fonts = fonts
-        self._portrait_picture: ImageReader | None = None
-        self._forms: dict[tuple[str, float, float, float, str], str] = {}
-        self._kinds: Mapping[str, Callable[[ArtItem], None]] = {
-            "text": lambda item: self._text(item, item.source),
-            "label": lambda item: self._text(item, item.source),
+        self._pen = Pen(page_height, tuple(fonts.items()), not is_latin)
+        self._document = PdfDocument()
+        for name in fonts.values():
+            first = self._document.next_number
+            self._document.add(*font_objects(name, first, everything=not is_latin))
+        self._pictures: dict[str, int] = {}
+        self._portrait_px: tuple[int, int] | None = None
+        self._kinds: Mapping[str, Callable[[ArtItem], str]] = {
             "field": self._field,
             "portrait": self._portrait,
             "signature": self._signature,
             "mrz": self._mrz,
             "guilloche": self._guilloche,
-            "rectangle": self._rectangle,
-            "specimen": self._specimen,
         }
 
-    def draw(self, item: ArtItem) -> None:
-        """Raises `FaceRefused`."""
+    def draw(self, item: ArtItem) -> str:
+        """Operators of one item. Raises `FaceRefused`."""
+        if item.kind in STANDING:
+            return drawn_once(self._pen, item)
         if item.kind not in self._kinds:
             raise FaceRefused(f"The face cannot draw the kind {item.kind}.")
-        self._canvas.saveState()
-        self._kinds[item.kind](item)
-        self._canvas.restoreState()
+        return apart(self._kinds[item.kind](item))
 
-    def _top(self, item: ArtItem) -> float:
-        return self._page_height - item.y_mm * float(mm)
+    def document(self, size_pt: tuple[float, float], sides: Sequence[bytes]) -> bytes:
+        """The finished file."""
+        fonts = " ".join(f"/F{i} {1 + i * OBJECTS_OF_A_FONT} 0 R" for i in range(len(self._pen.fonts)))
+        pictures = " ".join(f"/{name} {number} 0 R" for name, number in self._pictures.items())
+        alphas = " ".join(f"/{name} << /Type /ExtGState /ca {number(alpha)} >>" for name, alpha in ALPHAS.items())
+        resources = f"<< /Font << {fonts} >> /XObject << {pictures} >> /ExtGState << {alphas} >> >>"
+        return self._document.to_bytes(self._document.add_pages(size_pt, sides, resources))
 
-    def _font(self, item: ArtItem) -> str:
-        try:
-            return self._fonts[item.font]
-        except KeyError:
-            raise FaceRefused(f"{_name(item)}: font file {item.font} is not part of the release.") from None
-
-    def _field(self, item: ArtItem) -> None:
+    def _field(self, item: ArtItem) -> str:
         if item.source not in FIELDS:
             raise FaceRefused(f"The face knows no field {item.source}.")
-        if value := self._content.fields.get(item.source):
-            self._text(item, _printed(item.source, value))
+        value = self._content.fields.get(item.source)
+        return self._pen.text(item, _printed(item.source, value)) if value else ""
 
-    def _text(self, item: ArtItem, text: str) -> None:
-        font = self._font(item)
-        check_letters(text, font, _name(item))
-        lines, size = fit_text(text, font, item.size_pt, (item.width_mm * mm, item.height_mm * mm), _name(item))
-        self._canvas.setFillColor(_colour(item))
-        self._canvas.setFont(font, size)
-        # One line keeps the baseline of its neighbours when it is set smaller; two lines fill the box from its top.
-        baseline = self._top(item) - (BASELINE * item.size_pt if len(lines) == 1 else HIGHEST * size)
-        for index, line in enumerate(lines):
-            self._canvas.drawString(item.x_mm * mm, baseline - index * LINE_PITCH * size, line)
-
-    def _mrz(self, item: ArtItem) -> None:
-        font = self._font(item)
+    def _mrz(self, item: ArtItem) -> str:
+        font = self._pen.font(item)
         if item.source not in MRZ_ITEMS:
             raise FaceRefused(f"The face knows no MRZ line {item.source}.")
         if [len(line) for line in self._content.mrz] != [MRZ_COLUMNS] * len(MRZ_ITEMS):
             raise FaceRefused("The machine readable zone is not 3 lines of 30 characters.")
         line = self._content.mrz[MRZ_ITEMS.index(item.source)]
-        check_letters(line, font, _name(item))
+        check_letters(line, font, name_of(item))
         if abs(width_pt(line, font, item.size_pt) - MRZ_COLUMNS * MRZ_PITCH_MM * mm) > 0.01 * mm:
             raise FaceRefused("The machine readable zone would not have ten characters to the inch.")
-        self._canvas.setFillColor(_colour(item))
-        self._canvas.setFont(font, item.size_pt)
-        self._canvas.drawString(item.x_mm * mm, self._top(item) - BASELINE * item.size_pt, line)
+        baseline = self._pen.top(item) - BASELINE * item.size_pt
+        return f"{fill(item)} {self._pen.show(font, item.size_pt, item.x_mm * mm, baseline, line)}"
 
-    def _portrait(self, item: ArtItem) -> None:
-        if self._portrait_picture is None:
-            portrait = self._content.portrait
-            opened = _opened(portrait.data, _name(item))
-            # JPEG goes into the document as it came; the PDF writer cannot embed JPEG 2000, so its pixels go in.
-            as_is = portrait.media_type == "image/jpeg"
-            self._portrait_picture = ImageReader(BytesIO(portrait.data) if as_is else _printable(opened))
-        if item.source == "ghost":
-            self._canvas.setFillAlpha(GHOST_ALPHA)
-        self._place(self._portrait_picture, self._portrait_picture.getSize(), item)
+    def _portrait(self, item: ArtItem) -> str:
+        if self._portrait_px is None:
+            body, self._portrait_px = portrait_object(self._content.portrait, name_of(item))
+            self._pictures["Portrait"] = self._document.add(body)
+        alpha = "/Ghost gs " if item.source == "ghost" else ""
+        return alpha + self._place("Portrait", self._portrait_px, item)
 
-    def _signature(self, item: ArtItem) -> None:
+    def _signature(self, item: ArtItem) -> str:
         if self._content.signature is None:
-            return
-        opened = _opened(self._content.signature.data, _name(item))
-        # Ink on the background of the card: the darker the pixel, the less transparent.
-        grey = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("L")
-        colour = _colour(item)
-        ink = Image.new("RGBA", opened.size, tuple(round(part * 255) for part in colour.rgb()))
-        ink.putalpha(ImageOps.invert(grey))
-        self._place(ImageReader(ink), opened.size, item)
+            return ""
+        opened = opened_picture(self._content.signature.data, name_of(item))
+        # Ink on the background of the card: the darker the pixel, the less transparent (§11.6.5.3).
+        ink = bytes(round(part * 255) for part in colour_of(item).rgb())
+        grey = opened.convert("L")
+        if opened.mode not in _OPAQUE or "transparency" in opened.info:
+            grey = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("L")
+        mask = self._document.add(image_object(opened.size, "/DeviceGray", grey.tobytes(), "/Decode [1 0]"))
+        name = f"Signature{len(self._pictures)}"
+        self._pictures[name] = self._document.add(image_object((1, 1), "/DeviceRGB", ink, f"/SMask {mask} 0 R"))
+        return self._place(name, opened.size, item)
 
-    def _place(self, reader: ImageReader, size_px: tuple[int, int], item: ArtItem) -> None:
+    def _place(self, name: str, size_px: tuple[int, int], item: ArtItem) -> str:
         scale = min(item.width_mm * mm / size_px[0], item.height_mm * mm / size_px[1])
         width, height = size_px[0] * scale, size_px[1] * scale
         left = item.x_mm * mm + (item.width_mm * mm - width) / 2
-        bottom = self._top(item) - item.height_mm * mm + (item.height_mm * mm - height) / 2
-        self._canvas.drawImage(reader, left, bottom, width, height, mask="auto")
+        bottom = self._pen.top(item) - item.height_mm * mm + (item.height_mm * mm - height) / 2
+        return f"{numbers(width, 0, 0, height, left, bottom)} cm /{name} Do"
 
-    def _guilloche(self, item: ArtItem) -> None:
-        if item.source not in _PATTERNS:
+    def _guilloche(self, item: ArtItem) -> str:
+        if item.source not in PATTERNS:
             raise FaceRefused(f"The face knows no pattern {item.source}.")
-        key = item.source, item.width_mm, item.height_mm, item.size_pt, item.colour
-        self._canvas.translate(item.x_mm * mm, self._top(item) - item.height_mm * mm)
-        if key not in self._forms:
-            self._forms[key] = f"guilloche{len(self._forms)}"
-            self._canvas.beginForm(self._forms[key], upperx=item.width_mm * mm, uppery=item.height_mm * mm)
-            self._canvas.setStrokeColor(_colour(item))
-            self._canvas.setLineWidth(item.size_pt)
-            for path in _PATTERNS[item.source](item.width_mm * mm, item.height_mm * mm):
-                self._canvas.drawPath(path)
-            self._canvas.endForm()
-        self._canvas.doForm(self._forms[key])
+        body = pattern_object(item.source, item.width_mm, item.height_mm, item.size_pt, colour_of(item).rgb())
+        name = f"Guilloche{item.source}{item.width_mm}x{item.height_mm}x{item.size_pt}x{item.colour.lstrip('#')}"
+        if name not in self._pictures:
+            self._pictures[name] = self._document.add(body)
+        return f"1 0 0 1 {numbers(item.x_mm * mm, self._pen.top(item) - item.height_mm * mm)} cm /{name} Do"
 
-    def _rectangle(self, item: ArtItem) -> None:
-        self._canvas.setFillColor(_colour(item))
-        height = item.height_mm * mm
-        self._canvas.rect(item.x_mm * mm, self._top(item) - height, item.width_mm * mm, height, stroke=0, fill=1)
 
-    def _specimen(self, item: ArtItem) -> None:
-        font = self._font(item)
-        check_letters(item.source, font, _name(item))
-        self._canvas.setFillColor(_colour(item))
-        self._canvas.setFillAlpha(SPECIMEN_ALPHA)
-        self._canvas.setFont(font, item.size_pt)
-        self._canvas.translate((item.x_mm + item.width_mm / 2) * mm, self._top(item) - item.height_mm * mm / 2)
-        self._canvas.rotate(SPECIMEN_DEGREES)
-        self._canvas.drawCentredString(0, -BASELINE * item.size_pt / 2, item.source)
+def _is_latin(profile: CardProfile, content: FaceContent) -> bool:
+    """Whether the fonts need no letters beyond the Latin ones."""
+    standing = (item.source for item in profile.face.items if item.kind in STANDING)
+    return max("".join((*content.fields.values(), *content.mrz, *standing)), default="") <= chr(LAST_LATIN)
 
 
 def _printed(field: str, value: str) -> str:
@@ -237,29 +197,3 @@ def _printed(field: str, value: str) -> str:
         year, month, day = value.split("-")
         return ".".join("XX" if part == "00" else part for part in (day, month)) + f".{year}"
     return value
-
-
-def _printable(picture: Image.Image) -> Image.Image:
-    rgb = picture.convert("RGB")
-    rgb.thumbnail(PRINTED_PIXELS, Image.Resampling.LANCZOS)
-    return rgb
-
-
-def _opened(data: bytes, name: str) -> Image.Image:
-    try:
-        picture = Image.open(BytesIO(data))
-        picture.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise FaceRefused(f"{name}: the picture does not open.") from None
-    return picture
-
-
-def _colour(item: ArtItem) -> Color:
-    try:
-        return HexColor(item.colour or INK)
-    except ValueError:
-        raise FaceRefused(f"{_name(item)}: the colour is not written as #rrggbb.") from None
-
-
-def _name(item: ArtItem) -> str:
-    return f"{item.kind} {item.source}" if item.kind == "field" else item.kind

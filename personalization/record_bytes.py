@@ -6,6 +6,7 @@ The same record gives the same bytes. Reading trusts them (they come out of a se
 import base64
 import json
 from datetime import date, datetime
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -41,6 +42,9 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
+_hints = cache(get_type_hints)
+
+
 def _from_plain(kind: Any, value: Any) -> Any:
     if get_origin(kind) in {Union, UnionType}:
         (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
@@ -48,7 +52,7 @@ def _from_plain(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_from_plain(get_args(kind)[0], item) for item in value)
     if hasattr(kind, "__dataclass_fields__"):
-        return kind(**{name: _from_plain(hint, value[name]) for name, hint in get_type_hints(kind).items()})
+        return kind(**{name: _from_plain(hint, value[name]) for name, hint in _hints(kind).items()})
     if kind is bytes:
         return base64.b64decode(value)
     if kind in {date, datetime}:

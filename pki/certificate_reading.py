@@ -129,6 +129,20 @@ def split_certificate(data: bytes) -> tuple[bytes, str, bytes]:
     return parts[0].whole, algorithm, signature
 
 
+def signature_algorithm_of(tbs: bytes) -> str:
+    """The name of the algorithm that to-be-signed octets say they are signed by, nothing else inside them read.
+
+    Raises `CertificateRefused`.
+    """
+    try:
+        parts = der.children(der.parse(tbs), der.SEQUENCE)
+        if len(parts) < 3 or parts[0].tag != 0xA0:
+            raise CertificateRefused("to-be-signed octets have too few parts")
+        return _signature_algorithm(parts[2].whole)
+    except CodecError as error:
+        raise CertificateRefused(str(error)) from None
+
+
 def read_certificate(data: bytes) -> Certificate:
     """A DER certificate of the kinds this centre issues. Raises `CertificateRefused`."""
     tbs, algorithm, signature = split_certificate(data)

@@ -12,7 +12,7 @@ from hsm.errors import SignatureMismatch
 from hsm.ports import KeyLabel, PublicKey, Signer
 from pki.authorities import Authority
 from pki.certificate import Subject, assemble, build_tbs, read_certificate, read_tbs, utc_seconds
-from pki.certificate_reading import split_certificate
+from pki.certificate_reading import signature_algorithm_of, split_certificate
 from pki.ecdsa import digest, verify
 from pki.errors import LintRefused, SignatureInvalid, ValidityRefused
 from pki.lint import lint_pair
@@ -97,7 +97,7 @@ def self_sign_certificate(signer: Signer, label: KeyLabel, tbs: bytes) -> bytes:
 
 
 def _sign(signer: Signer, label: KeyLabel, public: PublicKey, tbs: bytes) -> bytes:
-    algorithm = read_tbs(tbs).signature_algorithm
+    algorithm = signature_algorithm_of(tbs)
     value = digest(SIGNATURE_HASHES[algorithm], tbs)
     certificate = assemble(tbs, algorithm, signer.sign(label, value))
     held, _, signature = split_certificate(certificate)

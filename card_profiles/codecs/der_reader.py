@@ -20,6 +20,8 @@ from card_profiles.codecs.der_tags import (
     check_unused_bits,
 )
 
+_LONGEST_ARC_BITS = 128  # the largest arcs in use are UUIDs (X.667 §7)
+
 
 @dataclass(frozen=True, slots=True)
 class Element:
@@ -136,6 +138,8 @@ def read_oid(element: Element) -> str:
         if first and octet == 0x80:
             raise DerError(f"an arc of the object identifier at {element.offset} is not the shortest")
         number = number << 7 | octet & 0x7F
+        if number.bit_length() > _LONGEST_ARC_BITS:
+            raise DerError(f"an arc of the object identifier at {element.offset} is too long")
         first = not octet & 0x80
         if first:
             numbers.append(number)
@@ -187,7 +191,7 @@ def read_time(element: Element) -> datetime:
         moment = datetime.strptime(element.content.decode("ascii"), form).replace(tzinfo=UTC)
     except ValueError:
         raise DerError(f"the time at {element.offset} is not of the form of RFC 5280") from None
-    if len(element.content) != size:
+    if len(element.content) != size or not element.content[:-1].isdigit():  # strptime takes a space for a zero
         raise DerError(f"the time at {element.offset} is not of the form of RFC 5280")
     if element.tag == UTC_TIME and moment.year >= 2050:  # RFC 5280: 50-99 are 1950-1999, strptime turns at 69
         moment = moment.replace(year=moment.year - 100)

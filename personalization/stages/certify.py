@@ -14,10 +14,10 @@ from card_profiles.profile import load_profile
 from hsm.ports import Randomness, Signer
 from personalization.approved_record import Holder
 from personalization.audit import Event, record_events
-from personalization.flow import CertifiedJob, IssuedCertificate, JobRef, KeyedJob, SerialNumber, Stage
-from personalization.outgoing import report_document
+from personalization.flow import CertifiedJob, IssuedCertificate, JobId, JobRef, KeyedJob, SerialNumber, Stage
+from personalization.outgoing import report_documents
 from personalization.store.database import Database
-from personalization.store.jobs import finish_stage, store_intent
+from personalization.store.job_batches import finish_stages, store_intents
 from personalization.store.sealing import RecordRef, Vault
 from personalization.store.tables import certificate
 from pki.authorities import Authorities
@@ -31,6 +31,10 @@ SIGNATURE_BYTES = 128
 """At most what signing adds: outer header, algorithm, BIT STRING and a P-384 ECDSA-Sig-Value."""
 LARGEST_CERTIFICATE_BYTES = 1536
 """OpenSC 0.23 reads no more of a certificate file; a larger one would spoil every card it is written on."""
+
+
+_Pair = Mapping[str, tuple[SerialNumber, bytes]]
+"""Slot -> serial number and octets: to be signed, or the signed certificate."""
 
 
 class CertificateTooLarge(Exception):
@@ -68,36 +72,44 @@ class Certification:
         }
         milliseconds = int((time.monotonic() - started) * 1000 / max(len(jobs), 1))
         with self._database.begin() as connection:
-            return tuple(
-                self._store_pair(connection, job, signed[job.accepted.ref.id], now, milliseconds) for job in jobs
+            return self._store_pairs(
+                connection, [(job, signed[job.accepted.ref.id]) for job in jobs], now, milliseconds
             )
 
-    def _store_intents(
-        self, jobs: Sequence[KeyedJob], now: datetime
-    ) -> dict[str, dict[str, tuple[SerialNumber, bytes]]]:
-        intents: dict[str, dict[str, tuple[SerialNumber, bytes]]] = {}
+    def _store_intents(self, jobs: Sequence[KeyedJob], now: datetime) -> dict[JobId, _Pair]:
         with self._database.begin() as connection:
-            for job in jobs:
-                ref = job.accepted.ref
-                stored = self._stored_intent(connection, ref)
-                if not stored and job.keys:
-                    stored = self._new_intent(connection, job, now)
-                store_intent(connection, ref, Stage.CERTIFY, ",".join(s for s, _ in stored.values()), now)
-                intents[ref.id] = stored
+            intents = self._stored_intents(connection, [job.accepted.ref for job in jobs])
+            new = {
+                job.accepted.ref.id: (job.accepted.ref, self._new_intent(job, now))
+                for job in jobs
+                if job.keys and not intents[job.accepted.ref.id]
+            }
+            intents |= {job_id: pair for job_id, (_, pair) in new.items()}
+            effects = [
+                (job.accepted.ref, ",".join(serial for serial, _ in intents[job.accepted.ref.id].values()))
+                for job in jobs
+            ]
+            store_intents(connection, Stage.CERTIFY, effects, now)
+            self._insert_intents(connection, list(new.values()), now)
         return intents
 
-    def _stored_intent(self, connection: Connection, ref: JobRef) -> dict[str, tuple[SerialNumber, bytes]]:
+    def _stored_intents(self, connection: Connection, refs: Sequence[JobRef]) -> dict[JobId, _Pair]:
+        """What an earlier try was going to sign; an empty pair where there was none."""
+        intents: dict[JobId, _Pair] = {ref.id: {} for ref in refs}
         rows = connection.execute(
-            select(certificate.c.slot, certificate.c.serial).where(certificate.c.job_id == ref.id)
+            select(certificate.c.job_id, certificate.c.slot, certificate.c.serial).where(
+                certificate.c.job_id.in_(list(intents))
+            )
         ).all()
-        bodies = self._vault.open(connection, ref.id, [f"tbs.{row.slot}" for row in rows])
-        return {row.slot: (SerialNumber(row.serial), bodies[f"tbs.{row.slot}"]) for row in rows}
+        for job_id in {row.job_id for row in rows}:
+            serials = {row.slot: row.serial for row in rows if row.job_id == job_id}
+            bodies = self._vault.open(connection, job_id, [f"tbs.{slot}" for slot in serials])
+            intents[job_id] = {slot: (SerialNumber(serial), bodies[f"tbs.{slot}"]) for slot, serial in serials.items()}
+        return intents
 
-    def _new_intent(
-        self, connection: Connection, job: KeyedJob, now: datetime
-    ) -> dict[str, tuple[SerialNumber, bytes]]:
-        accepted = job.accepted
-        ref, record = accepted.ref, accepted.record
+    def _new_intent(self, job: KeyedJob, now: datetime) -> _Pair:
+        """Fresh serials and linted octets. Raises what `prepare_pair` raises, `CertificateTooLarge`."""
+        ref, record = job.accepted.ref, job.accepted.record
         if record.document.expiry_date is None:
             raise ValueError("the record rules let no chip document through without an expiry date")
         specs = {spec.slot: spec for spec in load_profile(ref.profile_id).keys}
@@ -109,7 +121,7 @@ class Certification:
         pair = prepare_pair(
             profiles,
             self._authorities.issuing,
-            subject=subject_of(accepted.record.holder),
+            subject=subject_of(record.holder),
             public_keys={slot: key.public for slot, key in job.keys.items()},
             serials=serials,
             not_before=not_before,
@@ -117,12 +129,15 @@ class Certification:
         )
         if any(len(tbs) + SIGNATURE_BYTES > LARGEST_CERTIFICATE_BYTES for tbs in pair.values()):
             raise CertificateTooLarge(f"a certificate of job {ref.id} would be larger than readers take")
-        named = {slot: SerialNumber(f"{serials[slot]:X}") for slot in pair}
-        connection.execute(
-            insert(certificate),
-            [
+        return {slot: (SerialNumber(f"{serials[slot]:X}"), tbs) for slot, tbs in pair.items()}
+
+    def _insert_intents(self, connection: Connection, new: Sequence[tuple[JobRef, _Pair]], now: datetime) -> None:
+        rows = []
+        for ref, pair in new:
+            specs = {spec.slot: spec for spec in load_profile(ref.profile_id).keys}
+            rows += [
                 {
-                    "serial": named[slot],
+                    "serial": serial,
                     "job_id": ref.id,
                     "slot": slot,
                     "profile_id": specs[slot].certificate_profile,
@@ -130,63 +145,51 @@ class Certification:
                     "state": "intent",
                     "state_since": now,
                 }
-                for slot in pair
-            ],
-        )
-        self._vault.seal(
-            connection,
-            RecordRef(ref.record_id, ref.revision),
-            ref.id,
-            {f"tbs.{slot}": tbs for slot, tbs in pair.items()},
-        )
-        return {slot: (named[slot], tbs) for slot, tbs in pair.items()}
+                for slot, (serial, _) in pair.items()
+            ]
+        if rows:
+            connection.execute(insert(certificate), rows)
+        for ref, pair in new:
+            bodies = {f"tbs.{slot}": tbs for slot, (_, tbs) in pair.items()}
+            self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
 
-    def _store_pair(
-        self,
-        connection: Connection,
-        job: KeyedJob,
-        pair: Mapping[str, tuple[SerialNumber, bytes]],
-        now: datetime,
-        milliseconds: int,
-    ) -> CertifiedJob:
-        ref = job.accepted.ref
-        finish_stage(
+    def _store_pairs(
+        self, connection: Connection, signed: Sequence[tuple[KeyedJob, _Pair]], now: datetime, milliseconds: int
+    ) -> tuple[CertifiedJob, ...]:
+        """`signed`: jobs with serial and certificate by slot."""
+        finish_stages(
             connection,
-            ref,
             Stage.CERTIFY,
-            {"serials": {slot: serial for slot, (serial, _) in pair.items()}},
+            [
+                (job.accepted.ref, {"serials": {slot: serial for slot, (serial, _) in pair.items()}})
+                for job, pair in signed
+            ],
             now=now,
             milliseconds=milliseconds,
             to=Stage.IMAGE,
             keep=True,
         )
-        if pair:
-            self._vault.seal(
-                connection,
-                RecordRef(ref.record_id, ref.revision),
-                ref.id,
-                {f"certificate.{slot}": der for slot, (_, der) in pair.items()},
-            )
-            # Born on hold: a card lost on its way is good for nothing; its certificates become good at handover.
-            connection.execute(
-                update(certificate).where(certificate.c.job_id == ref.id).values(state="on-hold", state_since=now)
-            )
-            serials = tuple((slot, serial) for slot, (serial, _) in sorted(pair.items()))
-            record_events(
-                connection,
-                Event(
-                    "certificates.issued",
-                    now,
-                    ref.owner,
-                    ref.record_id,
-                    ref.id,
-                    key=self._authorities.issuing.label,
-                    detail=serials,
-                ),
-            )
-        issued = {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()}
-        report_document(connection, ref.id, "certified", now)
-        return CertifiedJob(job, issued)
+        issued = [(job.accepted.ref, pair) for job, pair in signed if pair]
+        for ref, pair in issued:
+            bodies = {f"certificate.{slot}": der for slot, (_, der) in pair.items()}
+            self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
+        # Born on hold: a card lost on its way is good for nothing; its certificates become good at handover.
+        connection.execute(
+            update(certificate)
+            .where(certificate.c.job_id.in_([ref.id for ref, _ in issued]))
+            .values(state="on-hold", state_since=now)
+        )
+        record_events(connection, *(self._issued_event(ref, pair, now) for ref, pair in issued))
+        report_documents(connection, [job.accepted.ref.id for job, _ in signed], "certified", now)
+        return tuple(
+            CertifiedJob(job, {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()})
+            for job, pair in signed
+        )
+
+    def _issued_event(self, ref: JobRef, pair: _Pair, now: datetime) -> Event:
+        serials = tuple((slot, serial) for slot, (serial, _) in sorted(pair.items()))
+        label = self._authorities.issuing.label
+        return Event("certificates.issued", now, ref.owner, ref.record_id, ref.id, key=label, detail=serials)
 
 
 def subject_of(holder: Holder) -> Subject:

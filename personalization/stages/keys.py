@@ -18,9 +18,9 @@ from card_profiles.profile import load_profile
 from hsm.ports import CardKeyMaker, PublicKey, WrappedCardKey
 from personalization.audit import Event, record_events
 from personalization.errors import Halt
-from personalization.flow import CURVES, AcceptedJob, JobId, KeyedJob, Stage, StoredKey
+from personalization.flow import CURVES, AcceptedJob, JobId, JobRef, KeyedJob, Stage, StoredKey
 from personalization.store.database import Database
-from personalization.store.jobs import finish_stage
+from personalization.store.job_batches import finish_stages
 from personalization.store.tables import card_key
 
 
@@ -29,31 +29,21 @@ def make_keys(
 ) -> tuple[KeyedJob, ...]:
     """Keys for every slot of every job of the batch, stored in one transaction."""
     started = time.monotonic()
-    made = _make(hsm, [(job, spec) for job in jobs for spec in key_specs(job)])
+    made = _make(hsm, jobs)
     milliseconds = int((time.monotonic() - started) * 1000 / max(len(jobs), 1))
     with database.begin() as connection:
-        for job in jobs:
-            keys = {slot: pair for (job_id, slot), pair in made.items() if job_id == job.ref.id}
-            finish_stage(
-                connection,
-                job.ref,
-                Stage.KEYS,
-                {"slots": sorted(keys)},
-                now=now,
-                milliseconds=milliseconds,
-                to=Stage.CERTIFY,
-                keep=True,
-            )
-            _store(connection, job, keys, now)
-    return tuple(
-        KeyedJob(
-            job,
-            {
-                slot: StoredKey(pair.public, pair.wrapped)
-                for (job_id, slot), pair in made.items()
-                if job_id == job.ref.id
-            },
+        finish_stages(
+            connection,
+            Stage.KEYS,
+            [(job.ref, {"slots": sorted(made[job.ref.id])}) for job in jobs],
+            now=now,
+            milliseconds=milliseconds,
+            to=Stage.CERTIFY,
+            keep=True,
         )
+        _store(connection, [(job.ref, made[job.ref.id]) for job in jobs if made[job.ref.id]], now)
+    return tuple(
+        KeyedJob(job, {slot: StoredKey(pair.public, pair.wrapped) for slot, pair in made[job.ref.id].items()})
         for job in jobs
     )
 
@@ -77,34 +67,41 @@ def spki_digest(public: PublicKey) -> str:
     return hashlib.sha256(public_key_info(public.curve.value, public.point, explicit=False)).hexdigest()
 
 
-def _make(hsm: CardKeyMaker, wanted: Sequence[tuple[AcceptedJob, KeySpec]]) -> dict[tuple[JobId, str], WrappedCardKey]:
-    made: dict[tuple[JobId, str], WrappedCardKey] = {}
+def _make(hsm: CardKeyMaker, jobs: Sequence[AcceptedJob]) -> dict[JobId, dict[str, WrappedCardKey]]:
+    """Slot -> pair of every job; curve by curve."""
+    wanted = [(job.ref.id, spec) for job in jobs for spec in key_specs(job)]
+    made: dict[JobId, dict[str, WrappedCardKey]] = {job.ref.id: {} for job in jobs}
     for curve in sorted({spec.curve for _, spec in wanted}):
-        slots = [(job.ref.id, spec.slot) for job, spec in wanted if spec.curve == curve]
+        slots = [(job_id, spec.slot) for job_id, spec in wanted if spec.curve == curve]
         pairs = hsm.make_card_keys(CURVES[curve], len(slots))
-        made.update(zip(slots, pairs, strict=True))
+        for (job_id, slot), pair in zip(slots, pairs, strict=True):
+            made[job_id][slot] = pair
     return made
 
 
-def _store(connection: Connection, job: AcceptedJob, keys: Mapping[str, WrappedCardKey], now: datetime) -> None:
-    if not keys:
-        return
+def _store(connection: Connection, made: Sequence[tuple[JobRef, Mapping[str, WrappedCardKey]]], now: datetime) -> None:
     rows = [
         {
-            "job_id": job.ref.id,
+            "job_id": ref.id,
             "slot": slot,
             "curve": pair.public.curve.value,
             "point": pair.public.point,
             "spki_sha256": spki_digest(pair.public),
             "wrapped": pair.wrapped,
         }
+        for ref, keys in made
         for slot, pair in keys.items()
     ]
+    if not rows:
+        return
     try:
         connection.execute(insert(card_key), rows)
     except IntegrityError:
         raise Halt("public-key-seen", "the HSM made a key that was seen before") from None
     record_events(
         connection,
-        Event("job.keyed", now, job.ref.owner, job.ref.record_id, job.ref.id, detail=(("slots", str(len(keys))),)),
+        *(
+            Event("job.keyed", now, ref.owner, ref.record_id, ref.id, detail=(("slots", str(len(keys))),))
+            for ref, keys in made
+        ),
     )

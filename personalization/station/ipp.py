@@ -162,7 +162,10 @@ TEXT_TAGS = frozenset(range(Tag.TEXT, Tag.MEMBER_NAME + 1))
 def encode(message: Message) -> bytes:
     """The octets of a message (RFC 8010 §3.1). Raises IppError for a value that does not fit its tag."""
     head = bytes(message.version) + message.code.to_bytes(2, "big") + message.request_id.to_bytes(4, "big")
-    groups = b"".join(bytes((group.tag,)) + _attributes(group.attributes) for group in message.groups)
+    try:
+        groups = b"".join(bytes((group.tag,)) + _attributes(group.attributes) for group in message.groups)
+    except (OverflowError, UnicodeEncodeError):
+        raise IppError("a number is too large for its tag, or a name not ASCII") from None
     return head + groups + bytes((GroupTag.END,)) + message.data
 
 

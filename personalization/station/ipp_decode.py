@@ -53,7 +53,7 @@ class _Reader:
         """The attributes up to the next delimiter tag, and that tag."""
         named: list[tuple[str, list[Value]]] = []
         while (tag := self._number(1)) >= _FIRST_VALUE_TAG:
-            name = self._text(self._sized())
+            name = self._name(self._sized())
             value = self._value(tag, self._sized(), depth=0)
             if name:
                 named.append((name, [value]))
@@ -83,7 +83,7 @@ class _Reader:
             if tag == Tag.END_COLLECTION:
                 return Collection(tuple(Attribute(name, tuple(values)) for name, values in members))
             if tag == Tag.MEMBER_NAME:
-                members.append((self._text(content), []))
+                members.append((self._name(content), []))
             elif members and tag >= _FIRST_VALUE_TAG:
                 members[-1][1].append(self._value(tag, content, depth))
             else:
@@ -104,6 +104,12 @@ class _Reader:
             lower, upper = (int.from_bytes(part, "big", signed=True) for part in (content[:4], content[4:]))
             return Range(lower, upper)
         return content
+
+    def _name(self, octets: bytes) -> str:
+        try:
+            return octets.decode("ascii")  # RFC 8010 §3.9: a keyword
+        except UnicodeDecodeError:
+            raise IppError("a name is not ASCII") from None
 
     def _text(self, octets: bytes) -> str:
         try:

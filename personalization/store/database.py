@@ -98,7 +98,7 @@ class DatabaseClock:
         if self._database.is_sqlite:
             return datetime.now(UTC)
         if self._measured is None or self._monotonic() - self._measured[1] > MEASURE_SECONDS:
-            with self._database.engine.connect() as connection:
+            with self._database.reading() as connection:
                 self._measured = self._database.now(connection), self._monotonic()
         instant, at = self._measured
         return instant + timedelta(seconds=self._monotonic() - at)

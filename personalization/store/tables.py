@@ -300,6 +300,39 @@ audit_checkpoint = Table(
     Column("signed_at", UtcTime, nullable=False),
 )
 
+# --- clients of the job API ----------------------------------------------------------------------------------------
+client = Table(
+    "client",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("role", String(20), nullable=False),
+    Column("source", String(20), comment="whose records a document system hands over"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("disabled_at", UtcTime),
+    CheckConstraint("role IN ('document-system', 'operator', 'auditor')", name="role"),
+    CheckConstraint("(role = 'document-system') = (source IS NOT NULL)", name="source"),
+)
+
+client_key = Table(
+    "client_key",
+    metadata,
+    Column("kid", String(64), primary_key=True, comment="RFC 7638 thumbprint, or the certificate's SHA-256 in hex"),
+    Column("client_id", ForeignKey("client.id"), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("public", LargeBinary, nullable=False, comment="DER: SubjectPublicKeyInfo or certificate"),
+    Column("added_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    CheckConstraint("kind IN ('jwt', 'certificate')", name="kind"),
+)
+
+client_assertion = Table(
+    "client_assertion",
+    metadata,
+    Column("client_id", ForeignKey("client.id"), primary_key=True),
+    Column("jti", String(64), primary_key=True, comment="SHA-256 in hex: an assertion is taken once"),
+    Column("expires_at", UtcTime, nullable=False),
+)
+
 # --- the store that is never backed up ----------------------------------------------------------------------------
 key_metadata = MetaData(naming_convention=metadata.naming_convention)
 

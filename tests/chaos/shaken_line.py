@@ -147,10 +147,11 @@ class ShakenLine:
             self.tend()
             if not acts:
                 self._source.trouble = 0  # it has had its say; from here on the line must find its way
-            if not acts and self._is_done():
+            unfinished = self._unfinished()
+            if not acts and not unfinished:
                 return
             if passed > ROUND_SECONDS:
-                raise RoundBroken(f"not done after {ROUND_SECONDS:.0f} s: {look(self.database)}; {self.log_tail()}")
+                raise RoundBroken(f"not done after {ROUND_SECONDS:.0f} s: {unfinished}; {self.log_tail()}")
             time.sleep(LOOK_SECONDS)
 
     def log_tail(self) -> str:
@@ -171,7 +172,8 @@ class ShakenLine:
             if left < HOPPER_BLANKS:
                 supply(self.state, self.database, station=number, count=HOPPER_BLANKS, atr=profile.chip.atr)
 
-    def _is_done(self) -> bool:
+    def _unfinished(self) -> str:
+        """What is still to be done; nothing when all is."""
         try:
             with self.database.reading() as connection:  # first what has come, then whether all of that is done
                 known = connection.execute(
@@ -182,16 +184,15 @@ class ShakenLine:
                 withdrawn = connection.execute(select(func.count()).select_from(withdrawal)).scalar_one()
             progress = look(self.database)
         except StoreUnavailable:
-            return False
-        wanted = len({(record["record_id"], record["revision"]) for record in self._source.records})
-        positions = [self.state.station(number) / "position" for number in STATIONS]
-        return (
-            known >= wanted
-            and withdrawn >= len(set(self._source.cancelled))
-            and progress.waiting == 0
-            and progress.untold == 0
-            and not any(any(position.glob("*")) for position in positions)
-        )
+            return "the database is away"
+        missing = len({(record["record_id"], record["revision"]) for record in self._source.records}) - known
+        unheard = len(set(self._source.cancelled)) - withdrawn
+        lying = [path for number in STATIONS for path in (self.state.station(number) / "position").glob("*")]
+        if missing or unheard:
+            return f"{missing} records and {unheard} withdrawals have not been taken"
+        if progress.waiting or progress.untold:
+            return str(progress)
+        return f"{lying[0]} lies in position" if lying else ""
 
     def tend(self) -> None:
         """Start again what has ended. Raises `RoundBroken` where the line halted."""

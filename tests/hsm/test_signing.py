@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hsm.errors import KeyNotFound, SignatureMismatch
 from hsm.labels import STORAGE_KEY
 from hsm.pkcs11 import Pkcs11Hsm
-from hsm.ports import Curve, KeyLabel
+from hsm.ports import Curve, KeyLabel, PublicKey
 from tests.hsm.conftest import Token
 
 pytestmark = pytest.mark.services
@@ -58,6 +59,7 @@ def test_signature_of_another_key_never_leaves(hsm: Pkcs11Hsm, label_of: Callabl
     hsm.public_key(label)
     pairs = hsm._signer._pairs
     stranger = ec.generate_private_key(ec.SECP256R1()).public_key()
-    pairs[label] = dataclasses.replace(pairs[label], verifying=stranger)
+    point = stranger.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    pairs[label] = dataclasses.replace(pairs[label], public=PublicKey(Curve.P256, point))
     with pytest.raises(SignatureMismatch):
         hsm.sign(label, bytes(32))

@@ -229,7 +229,8 @@ def test_no_mark_reaches_further_than_two_lines_allow(profile: CardProfile) -> N
 def test_a_place_of_birth_is_printed_in_its_own_letters(
     profile: CardProfile, content: FaceContent, birth_place: str
 ) -> None:
-    assert compose_face(profile, with_fields(content, birth_place=birth_place))
+    document = compose_face(profile, with_fields(content, birth_place=birth_place))
+    assert birth_place in page_text(document, 1)
 
 
 def test_what_does_not_fit_is_refused(profile: CardProfile, content: FaceContent) -> None:
@@ -257,6 +258,33 @@ def test_damaged_pictures_are_refused(profile: CardProfile, content: FaceContent
         portrait = Drawn("image/jpeg", data)
         with pytest.raises(FaceRefused, match="portrait: the picture does not open"):
             compose_face(profile, replace(content, portrait=portrait))
+
+
+def test_a_portrait_that_lacks_its_last_lines_is_refused(profile: CardProfile, content: FaceContent) -> None:
+    cut = content.portrait.data[: len(content.portrait.data) * 9 // 10]
+    with pytest.raises(FaceRefused, match="portrait: the picture does not open"):
+        compose_face(profile, replace(content, portrait=Drawn("image/jpeg", cut)))
+
+
+def test_words_of_the_profile_may_have_any_letter_of_the_font(content: FaceContent) -> None:
+    item = ArtItem("text", "front", 1, 1, 60, 3, "Θεσσαλονίκη – Даўгаўпілс", "NotoSans-Bold.ttf", 6, "#000000")
+    profile = load_profile("eid-citizen@1")
+    face = FaceSpec(85.6, 53.98, (item,), profile.face.fonts)
+    assert item.source in page_text(compose_face(replace(profile, face=face), content), 0)
+
+
+@pytest.mark.services
+@pytest.mark.skipif(shutil.which("pdffonts") is None, reason="poppler-utils is not installed")
+def test_poppler_finds_the_fonts_embedded_with_the_way_back_to_unicode(
+    profile: CardProfile, content: FaceContent, tmp_path: Path
+) -> None:
+    file = tmp_path / "face.pdf"
+    file.write_bytes(compose_face(profile, content))
+    said = subprocess.run(["pdffonts", str(file)], capture_output=True, text=True, timeout=60, check=True)
+    assert said.stderr == ""
+    rows = [line.split() for line in said.stdout.splitlines()[2:]]
+    # name | type: CID TrueType | encoding | embedded | subset | to Unicode | object
+    assert [row[1:7] for row in rows] == [["CID", "TrueType", "Identity-H", "yes", "yes", "yes"]] * 3
 
 
 def test_mrz_of_another_shape_is_refused(profile: CardProfile, content: FaceContent) -> None:
@@ -298,7 +326,7 @@ def test_items_that_cannot_be_drawn(
 
 def test_fit_prefers_spaces_and_never_overflows(profile: CardProfile) -> None:
     font = load_fonts(ROOT / "card_profiles" / "art" / "fonts", profile.face.fonts)["NotoSans-Bold.ttf"]
-    dice = random.Random(7)  # noqa: S311 - made-up names
+    dice = random.Random(7)
     for _ in range(200):
         words = ["".join(dice.choices("abcdefgšžwWM", k=dice.randint(1, 9))) for _ in range(dice.randint(1, 7))]
         text = " ".join(words)
@@ -317,7 +345,7 @@ def tiny_jpeg() -> Drawn:
 @pytest.mark.services
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 def test_tesseract_reads_the_mrz(profile: CardProfile, content: FaceContent) -> None:
-    dice = random.Random(20261123)  # noqa: S311 - made-up zones
+    dice = random.Random(20261123)
     mrzs = [MRZ] + [tuple("".join(dice.choices(MRZ_LETTERS, k=30)) for _ in range(3)) for _ in range(4)]
     for mrz in mrzs:
         page = raster(compose_face(profile, replace(content, mrz=mrz, portrait=tiny_jpeg())), 1).convert("L")

@@ -102,7 +102,7 @@ def test_a_fingerprint_with_another_size_is_refused() -> None:
 def test_damage_is_refused_and_nothing_else_is_raised(media_type: str, data: bytes) -> None:
     refused = 0
     for seed in range(120):
-        chance = random.Random(seed)  # noqa: S311 - a repeatable choice, no secret
+        chance = random.Random(seed)
         spoiled = bytearray(data)
         for _ in range(chance.randrange(1, 6)):
             spoiled[chance.randrange(chance.choice((200, len(spoiled))))] = chance.randrange(256)

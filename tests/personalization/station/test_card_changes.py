@@ -44,7 +44,7 @@ class Line:
 def line(tmp_path: Path) -> Iterator[Line]:
     box, run = tmp_path / "station", tmp_path / "run"
     box.mkdir()
-    randomness = random.Random(5)  # noqa: S311
+    randomness = random.Random(5)
     note = make_delivery(
         box,
         Order("D1", "LOT-2026-0001", CARDS, SPEC.atr),
@@ -69,7 +69,7 @@ def line(tmp_path: Path) -> Iterator[Line]:
 
 
 def test_no_session_is_disturbed_and_a_change_is_quick(line: Line, chip_keys: Any, card: Any) -> None:
-    randomness = random.Random(7)  # noqa: S311
+    randomness = random.Random(7)
     changes = []
     for number, serial in enumerate(line.serials, start=1):
         started = time.monotonic()

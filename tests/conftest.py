@@ -1,10 +1,17 @@
-"""For all tests: in CI a skipped test is a failed one, for a judge that did not sit has judged nothing."""
+"""For all tests: in CI a skipped test is a failed one, for a judge that did not sit has judged nothing.
+
+Properties are tried with the same examples each time, and no example has a deadline: machines stall.
+"""
 
 import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same-each-time", derandomize=True, deadline=None)
+settings.load_profile("same-each-time")
 
 
 @pytest.hookimpl(wrapper=True)

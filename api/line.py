@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from api import simulated
 from api.failure import CommandFailed
-from api.progress import Progress, look, received_positions
+from api.progress import SOURCE, Progress, look, received_positions
 from api.state_directory import StateDirectory
 from api.supply import stock_point, supply, take_in
 from api.token import ensure_token, hold_ceremony_apart, token_settings
@@ -36,7 +36,6 @@ LOOK_SECONDS = 0.1
 STALLED_SECONDS = 180.0
 RESTARTS = 20
 BOX_BLANKS = 10
-SOURCE = "padis"
 JUDGING_PROGRAMS = ("openssl", "pkcs11-tool")
 """Asked for before anything is made: a judge that is not there must not cost a card."""
 CEREMONIES = Path(__file__).resolve().parents[1] / "pki" / "ceremonies"

@@ -8,6 +8,9 @@ from personalization.flow import PHYSICAL, PREPARING, JobState
 from personalization.store.database import Database
 from personalization.store.tables import event_pending, job, received_record, source_message
 
+SOURCE = "padis"
+"""The document information system that the demonstration line pulls from and tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -49,7 +52,11 @@ def look(database: Database) -> Progress:
             select(job.c.state, job.c.stage, func.count()).group_by(job.c.state, job.c.stage)
         ).all()
         unsent = connection.execute(
-            select(func.count()).where(source_message.c.sent_at.is_(None), source_message.c.refused.is_(None))
+            select(func.count()).where(
+                source_message.c.source == SOURCE,  # one that only pushes reads what it wants to know from the job API
+                source_message.c.sent_at.is_(None),
+                source_message.c.refused.is_(None),
+            )
         ).scalar_one()
         pending = connection.execute(select(func.count()).select_from(event_pending)).scalar_one()
     active = (JobState.READY, JobState.CLAIMED, JobState.RETRY)

@@ -180,7 +180,10 @@ class Acceptance:
 
 def withdraw_order(connection: Connection, record_id: str, actor: str, now: datetime) -> None:
     """The order of a record is withdrawn for good by its source, also where the record comes only later."""
-    if not RECORD_ID.fullmatch(record_id) or is_withdrawn(connection, record_id):
+    if not RECORD_ID.fullmatch(record_id):
+        return
+    _lock_record(connection, record_id)
+    if is_withdrawn(connection, record_id):
         return
     connection.execute(insert(withdrawal).values(record_id=record_id, withdrawn_at=now))
     known = connection.execute(update(order).where(order.c.record_id == record_id).values(withdrawn_at=now))
@@ -254,7 +257,7 @@ def _stored_identity(content: object) -> tuple[str | None, int | None]:
 
 
 def _lock_record(connection: Connection, record_id: str) -> None:
-    """The same new record may be taken by two processes at once, and there is no row yet that either could lock."""
+    """A new record, or its withdrawal, may come to two processes at once: there is no row yet that could be locked."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(record_id, 0))))
 

@@ -82,7 +82,7 @@ def _sources(connection: Connection, record_ids: Sequence[str]) -> dict[str, str
     """Which source delivered each record, where one did."""
     rows = connection.execute(
         select(received_record.c.record_id, received_record.c.source)
-        .where(received_record.c.record_id.in_(record_ids))
+        .where(received_record.c.record_id.in_(record_ids), received_record.c.outcome == "accepted")
         .distinct()
     )
     return {row.record_id: row.source for row in rows}

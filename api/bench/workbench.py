@@ -20,6 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from api import line
 from api.apart import environment_of
 from api.failure import CommandFailed
+from api.progress import SOURCE
 from api.state_directory import StateDirectory
 from api.token import token_settings
 from personalization.errors import place_of
@@ -79,7 +80,7 @@ def bench_line(say: Saying) -> Iterator[tuple[StateDirectory, Settings]]:
                     authorities=state.authorities(specimen=False),
                     lock_directory=state.locks,
                     log_file=state.log_file,
-                    source_name=line.SOURCE,
+                    source_name=SOURCE,
                     source_url="",
                     specimen=False,
                     pcsc_socket=None,

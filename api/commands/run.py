@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api import line
 from api.commands.terminal import PlainTable, console, plain, print_json
 from api.failure import CommandFailed
+from api.progress import SOURCE
 from api.progress import Progress as Counts
 from api.run_report import JUDGES, NOT_APPLICABLE, RunReport, read_report
 from api.state_directory import StateDirectory
@@ -79,7 +80,7 @@ def command(options: argparse.Namespace) -> int:
         database = Database(result.database_url)
         try:
             rate = 3600 * result.verified_now / result.working_seconds if result.working_seconds else 0.0
-            report = read_report(database, line.SOURCE, result.files, settings.records, rate)
+            report = read_report(database, SOURCE, result.files, settings.records, rate)
         finally:
             database.close()
     if options.json:

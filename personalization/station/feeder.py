@@ -43,7 +43,7 @@ class FeederClient:
     def _ask(self, request: dict[str, str]) -> FeederState:
         try:
             answer = json.loads(self._exchange(json.dumps(request).encode() + b"\n"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             raise StationUnavailable("the feeder does not answer") from None
         return _state_from(answer)
 

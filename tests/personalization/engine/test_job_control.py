@@ -4,18 +4,19 @@ import functools
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from card_profiles.model import CardProfile
 from card_profiles.profile import profile_for
 from personalization.acceptance import Answer
 from personalization.errors import FencedOut
-from personalization.flow import PREPARING, JobState, Stage
+from personalization.flow import PREPARING, JobId, JobState, Stage
 from personalization.job_control import JobUnknown, NotPossible, cancel, hold, release
+from personalization.outgoing import report_document
 from personalization.store.database import Database
 from personalization.store.jobs import check_fence, claim, finish_stage
 from personalization.store.sealing import Vault
-from personalization.store.tables import job
+from personalization.store.tables import job, source_message
 from tests.personalization.engine.made_up import (
     NOW,
     SECOND,
@@ -82,6 +83,9 @@ def test_another_source_cannot_touch_an_order(database: Database, vault: Vault, 
     (answer,) = make_acceptance(database, vault).push("other", [sample(revision=2)], NOW)
     assert (answer.outcome, [failure.rule for failure in answer.failures]) == ("rejected", ["other-source"])
     assert job_row(database, job_of(first)).state == JobState.READY
+    with database.begin() as connection:
+        report_document(connection, JobId(job_of(first)), "certified", LATER)
+        assert connection.execute(select(source_message.c.source)).scalars().all() == ["padis"], "nor hear of it"
     assert push(revision=2).outcome == "accepted", "nor make its own source's revisions look old"
 
 

@@ -25,7 +25,7 @@ from api.supply import stock_point, supply, take_in
 from api.token import ensure_token, hold_ceremony_apart, token_settings
 from personalization.assembly import blank_profile, now
 from personalization.centre import stock
-from personalization.flow import PHYSICAL, STAGES, Stage
+from personalization.flow import PHYSICAL, STAGES, ChipSerial, Stage
 from personalization.processes import EXIT_HALT, clerk_process, preparing_process, station_process
 from personalization.settings import Settings, StationSettings
 from personalization.store.database import Database, create_key_store, upgrade
@@ -200,8 +200,10 @@ class _Line:
             time.sleep(LOOK_SECONDS)
 
     def _all_clear(self) -> bool:
-        """No finished card stands in a station any more: its worker still has to eject it."""
-        return not any(any((self._state.station(n) / "position").glob("*")) for n in self._station_numbers())
+        """No finished card stands in a station any more, which its worker has to eject; a free blank may wait there."""
+        lying = [path.name for n in self._station_numbers() for path in (self._state.station(n) / "position").glob("*")]
+        with self._database.reading() as connection:
+            return all(stock.state_of(connection, ChipSerial(serial)) == stock.RECEIVED for serial in lying)
 
     def _station_numbers(self) -> list[int]:
         """The stations asked for, and any of an earlier run that still holds cards."""

@@ -93,6 +93,8 @@ class StationWorker:
         self._blank_profile = blank_profile
         self._clock = clock
         self._spoiled_in_a_row = 0
+        self._blank_waits = False
+        """A free blank stands in position (its job was withdrawn before they met): it is not asked again and again."""
 
     def run_once(self) -> bool:
         """Make one card, or clear the position; False where there is nothing to do now.
@@ -103,9 +105,9 @@ class StationWorker:
         job = self._own_job()
         if job is None:
             machine = self._feeder.state()
-            if machine.positioned:
+            if machine.positioned and not self._blank_waits:
                 self._clear_position()
-            elif machine.hopper == 0:
+            elif not machine.positioned and machine.hopper == 0:
                 return False  # nothing is claimed that could not be started
             claimed = time.monotonic()
             job = self._next_job()
@@ -144,6 +146,7 @@ class StationWorker:
 
     def _make(self, ref: JobRef, claimed: float) -> None:
         imaged = self._open(ref)
+        self._blank_waits = False
         self._feeder.load()
         for count in range(1, CARD_TRIES + 1):
             if count > 1:
@@ -251,7 +254,8 @@ class StationWorker:
             if state is None:
                 raise Halt("blank-unknown", f"station {self._station} holds a card that was never delivered")
             if state == "received":
-                return  # a blank that was loaded and not yet bound: the next job takes it
+                self._blank_waits = True  # loaded and not yet bound: the next job takes it
+                return
             if state == "bound":
                 if not stock.job_was_withdrawn(connection, told.chip_serial):
                     raise Halt(

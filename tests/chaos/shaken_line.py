@@ -22,6 +22,7 @@ from api.token import ensure_token, hold_ceremony_apart, token_settings
 from card_profiles.profile import profile_for
 from personalization.centre import stock
 from personalization.errors import StoreUnavailable
+from personalization.flow import ChipSerial
 from personalization.processes import EXIT_HALT
 from personalization.settings import Settings, StationSettings
 from personalization.store.database import Database, create_key_store, upgrade
@@ -181,13 +182,19 @@ class ShakenLine:
                         select(received_record.c.record_id, received_record.c.revision).distinct().subquery()
                     )
                 ).scalar_one()
+                lying = [
+                    path.name
+                    for number in STATIONS
+                    for path in (self.state.station(number) / "position").glob("*")
+                    # A blank may wait there whose job was withdrawn before they met.
+                    if stock.state_of(connection, ChipSerial(path.name)) != stock.RECEIVED
+                ]
                 withdrawn = connection.execute(select(func.count()).select_from(withdrawal)).scalar_one()
             progress = look(self.database)
         except StoreUnavailable:
             return "the database is away"
         missing = len({(record["record_id"], record["revision"]) for record in self._source.records}) - known
         unheard = len(set(self._source.cancelled)) - withdrawn
-        lying = [path for number in STATIONS for path in (self.state.station(number) / "position").glob("*")]
         if missing or unheard:
             return f"{missing} records and {unheard} withdrawals have not been taken"
         if progress.waiting or progress.untold:

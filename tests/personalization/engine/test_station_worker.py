@@ -25,6 +25,7 @@ from personalization.store.database import Database
 from personalization.store.jobs import check_fence, finish_stage
 from personalization.store.sealing import RecordRef, Vault
 from personalization.store.tables import blank, job, job_step
+from personalization.withdrawal import withdraw_jobs
 from tests.personalization.engine.made_up import (
     NOW,
     PROFILE,
@@ -214,6 +215,21 @@ def test_with_an_empty_hopper_nothing_is_claimed(station: Station, worker: Stati
     assert job_row(station.database, job_id(1)).state == JobState.READY
     station.hopper = 1
     assert worker.run_once()
+
+
+def test_a_free_blank_in_position_is_asked_once_and_taken_by_the_next_job(
+    station: Station, worker: StationWorker, database: Database
+) -> None:
+    """Its job was withdrawn before they met: nothing is wrong with it, and it need not be powered all the time."""
+    with database.begin() as connection:
+        withdraw_jobs(connection, record_id(1), "withdrawn-at-source", NOW)
+    station.load()
+    assert [worker.run_once() for _ in range(5)] == [False] * 5
+    assert len(station.prefixes) == 1
+    put_jobs(database, 2, at=LONG_AGO)
+    prepare_all(database, LONG_AGO)
+    assert worker.run_once()
+    assert blanks(database) == ["good", "received", "received"]
 
 
 def test_a_chip_of_another_kind_halts_the_station(station: Station, worker: StationWorker) -> None:

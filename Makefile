@@ -1,6 +1,6 @@
 # make run    sets everything up and makes the sample cards      make test   all tests
 # make check  format, lint, types, import contracts, tests       make setup  packages and .venv alone
-# make chaos  200 rounds of trouble, seeded; `ROUNDS=20 SEED=5` for others
+# make chaos  every chip torn at every command, then 200 seeded rounds of trouble (ROUNDS=20 SEED=5 for others)
 # make bench  every figure beside its reference, and a page of them: build/bench.html
 
 SHELL := /bin/bash
@@ -70,4 +70,5 @@ ROUNDS ?= 200
 SEED ?= 1
 
 chaos: setup test-packages
+	$(BIN)/pytest -q --all-profiles tests/chaos/test_torn_at_every_apdu.py
 	$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)

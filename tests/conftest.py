@@ -14,6 +14,10 @@ settings.register_profile("same-each-time", derandomize=True, deadline=None)
 settings.load_profile("same-each-time")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-profiles", action="store_true", help="chaos: with a card of every kind, not of one alone")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
     report = yield

@@ -41,7 +41,8 @@ from simulators.station import CardStation
 from tests.chaos.hand_station import HandFeeder, Hands, HandTerminal, QuickPrinter, WorkerGone, judge_alone
 from tests.chaos.killed_worker import ListedSource
 
-SAMPLE = Path(__file__).resolve().parents[2] / "simulators" / "records" / "PADIS-2026-0000002.json"
+SAMPLES = Path(__file__).resolve().parents[2] / "simulators" / "records"
+CITIZEN = SAMPLES / "PADIS-2026-0000002.json"
 STATION = "station-1"
 BLANKS = 4
 MOST_ROUNDS = 12
@@ -126,11 +127,11 @@ def settings_of(state: StateDirectory) -> Settings:
     )
 
 
-def prepare(root: Path) -> None:
+def prepare(root: Path, record: Path) -> None:
     """One record becomes a job that waits for a station."""
     state = StateDirectory(root)
     os.environ["SOFTHSM2_CONF"] = str(state.softhsm_conf)
-    source = ListedSource([SAMPLE], root / "told.jsonl")
+    source = ListedSource([record], root / "told.jsonl")
     with pytest.MonkeyPatch.context() as patch, Parts(settings_of(state)) as parts:
         patch.setattr(assembly, "HttpDocumentSystem", lambda _: source)
         clerk, preparing = assembly.clerk(parts), assembly.preparation(parts, "worker-1")
@@ -244,7 +245,7 @@ def _look_at_cards(cards: Path, result: Result) -> None:
 class FailingLine:
     """A line whose one job waits for its card; trials run in processes of their own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, record: Path = CITIZEN) -> None:
         self._processes = get_context("forkserver")
         self._processes.set_forkserver_preload(["tests.chaos.failing_chip"])
         self._state = StateDirectory(root)
@@ -261,7 +262,7 @@ class FailingLine:
         database = Database(self._state.database_url)
         supply(self._state, database, station=1, count=BLANKS, atr=profile.chip.atr)
         database.close()
-        self._apart(prepare, root)
+        self._apart(prepare, root, record)
         with closing(sqlite3.connect(root / "engine.sqlite")) as connection:
             assert connection.execute("SELECT stage FROM job").fetchall() == [("encode",)]
 

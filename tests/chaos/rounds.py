@@ -1,9 +1,10 @@
 """Seeded rounds of trouble: `python -m tests.chaos.rounds --rounds 200 --seed 1` (or `make chaos`).
 
 Each round gives the line a few records, with corrections and withdrawals among them, and does things to it while it
-works: kill -9, freezing, lost HSM sessions, a restarted or a locked database, a killed pcscd, a station without power,
-jammed printers, a source that answers twice, wrongly or not at all. Then the line must come to rest by itself, and the
-invariants must hold. Seed and round number decide everything but what the machine's own timing adds.
+works: torn, slow and failing chips, kill -9, freezing, lost HSM sessions, a restarted or a locked database, a killed
+pcscd, a station without power, jammed printers, a source that answers twice, wrongly or not at all. Then the line must
+come to rest by itself, and the invariants must hold. Seed and round number decide everything but what the machine's own
+timing adds.
 """
 
 import argparse
@@ -29,6 +30,15 @@ from tests.personalization.engine.postgres import PostgresServer, find_programs,
 SAMPLES = Path(__file__).resolve().parents[2] / "simulators" / "records"
 KINDS = ("PADIS-2026-0000001", "PADIS-2026-0000002", "PADIS-2026-0000009")
 """A child without fingers, a citizen, a non-citizen."""
+
+CHIP_FAULTS = (
+    ("torn-before", ""),
+    ("torn-after", ""),
+    ("slow", "milliseconds = 50\n"),
+    ("status", 'status = "6F00"\n'),
+)
+LAST_COMMAND = 250
+"""About as many commands as a card gets, the judges' among them."""
 
 ROUNDS_PER_LINE = 25
 RECORDS = (2, 5)
@@ -64,11 +74,12 @@ class Rounds:
         self.line.supply()
         self._bring_records(random, number)
         self.source.trouble = random.choice((0, 0, 5, 30))
+        chips = self._spoil_chips(random, number)
         acts = [act for _ in range(random.randint(2, 5)) for act in self._act(random)]
         if random.random() < 0.3:
             acts.append((random.uniform(0.0, 2.5), "withdraw", partial(self._withdraw, random, number)))
         started = time.monotonic()
-        told = tuple(f"{at:.2f} s {name}" for at, name, _ in sorted(acts, key=lambda act: act[0]))
+        told = (*chips, *(f"{at:.2f} s {name}" for at, name, _ in sorted(acts, key=lambda act: act[0])))
         try:
             self.line.work([(at, do) for at, _, do in acts])
             wrong = check(
@@ -97,6 +108,18 @@ class Rounds:
             if random.random() < 0.2:
                 corrected = copy.deepcopy(record) | {"revision": 2}
                 self.source.records.append(corrected)
+
+    def _spoil_chips(self, random: Random, number: int) -> list[str]:
+        """Faults for some of the next cards, anywhere from the first contact to the inspection by OpenSC."""
+        faults, told = [], []
+        for station in STATIONS:
+            if random.random() < 0.4:
+                card, apdu = self.line.next_card(station) + random.randint(0, 1), random.randint(1, LAST_COMMAND)
+                kind, more = random.choice(CHIP_FAULTS)
+                faults.append(f'[round-{number}-{station}]\nfault = "{kind}"\ncard = {card}\napdu = {apdu}\n{more}')
+                told.append(f"card {card} {kind} at {apdu}")
+        self.line.spoil_chips("\n".join(faults))
+        return told
 
     def _withdraw(self, random: Random, number: int) -> None:
         self.source.cancelled.append(_record_id(self._seed, number, random.randrange(RECORDS[0])))

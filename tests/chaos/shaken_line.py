@@ -70,8 +70,13 @@ class ShakenLine:
         self.database = Database(self.database_url)
         stack.callback(self.database.close)
         self._supply_blanks()
+        self._scenario = root / "scenario.toml"
+        self._scenario.write_text("")
         self._hall = simulated.start_hall(
-            stack, *(f"--station={self.state.station(number)}" for number in STATIONS), direct=direct
+            stack,
+            *(f"--station={self.state.station(number)}" for number in STATIONS),
+            f"--scenario={self._scenario}",
+            direct=direct,
         )
         printers = [simulated.start_printer(stack, self.state.simulated / f"printer-{n}")[1] for n in STATIONS]
         self._settings = Settings(
@@ -135,6 +140,17 @@ class ShakenLine:
     def jam_printer(self, number: int) -> None:
         """The next card of this station jams in its printer."""
         (self.state.simulated / f"printer-{number}" / "jam").touch()
+
+    def spoil_chips(self, faults: str) -> None:
+        """From now on chips fail as this scenario says (docs/simulators.md)."""
+        new = self._scenario.with_suffix(".new")
+        new.write_text(faults)
+        new.rename(self._scenario)
+
+    def next_card(self, number: int) -> int:
+        """Which card of this station is loaded next, as scenarios count them."""
+        trays = self.state.station(number)
+        return 1 + sum(1 for tray in ("good", "reject") for _ in (trays / tray).glob("*"))
 
     # --- how it goes on ----------------------------------------------------------------------------------------------
     def work(self, acts: list[tuple[float, Callable[[], None]]]) -> None:

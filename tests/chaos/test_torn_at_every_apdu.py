@@ -7,7 +7,7 @@ there is nothing left to do. What must be true then, at every position: `card_ac
 import pytest
 
 from tests.chaos.card_accounts import broken, check_accounts
-from tests.chaos.failing_chip import FailingLine, Trial
+from tests.chaos.failing_chip import SAMPLES, FailingLine, Trial
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
@@ -20,9 +20,20 @@ TORN_THREE_TIMES = (7, 15, 29, 44, 60)
 TEARS = ("torn-before", "torn-after")
 
 
+KINDS = ("PADIS-2026-0000001", "PADIS-2026-0000002", "PADIS-2026-0000009")
+"""A child without fingers, a citizen, a non-citizen."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One kind of card; all with `--all-profiles` (make chaos)."""
+    if "line" in metafunc.fixturenames:
+        kinds = KINDS if metafunc.config.getoption("--all-profiles") else KINDS[1:2]
+        metafunc.parametrize("line", kinds, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> FailingLine:
-    return FailingLine(tmp_path_factory.mktemp("torn"))
+def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FailingLine:
+    return FailingLine(tmp_path_factory.mktemp("torn"), SAMPLES / f"{request.param}.json")
 
 
 @pytest.fixture(scope="module")

@@ -70,5 +70,5 @@ ROUNDS ?= 200
 SEED ?= 1
 
 chaos: setup test-packages
-	$(BIN)/pytest -q --all-profiles tests/chaos/test_torn_at_every_apdu.py
+	$(BIN)/pytest -q --thorough tests/chaos/test_torn_at_every_apdu.py tests/chaos/test_faults_of_both_kinds.py
 	$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)

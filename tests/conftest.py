@@ -15,7 +15,7 @@ settings.load_profile("same-each-time")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all-profiles", action="store_true", help="chaos: with a card of every kind, not of one alone")
+    parser.addoption("--thorough", action="store_true", help="chaos: every kind of card, every place of a fault")
 
 
 @pytest.hookimpl(wrapper=True)

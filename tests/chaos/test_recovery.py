@@ -26,10 +26,10 @@ ELSEWHERE_SECONDS = 35.0
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def rounds(request: pytest.FixtureRequest) -> Iterator[Rounds]:
+@pytest.fixture
+def rounds(database: str) -> Iterator[Rounds]:
     with ExitStack() as stack:
-        yield stack.enter_context(rounds_on(7, postgres=request.param == "postgresql", direct=True))
+        yield stack.enter_context(rounds_on(7, postgres=database == "postgresql", direct=True))
 
 
 def wait_until(rounds: Rounds, true: Callable[[], bool], seconds: float) -> float:
@@ -86,6 +86,7 @@ def bare_start_seconds() -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_killed_worker_goes_on_at_once_under_its_name(rounds: Rounds) -> None:
     held = frozen_in_a_batch(rounds)
     rounds.line.signal("worker-1", signal.SIGKILL)
@@ -95,6 +96,7 @@ def test_a_killed_worker_goes_on_at_once_under_its_name(rounds: Rounds) -> None:
     finish(rounds)
 
 
+@pytest.mark.parametrize("database", ["postgresql"])
 def test_a_frozen_workers_jobs_are_made_elsewhere_when_its_lease_is_over(rounds: Rounds) -> None:
     held = frozen_in_a_batch(rounds)
     seconds = wait_until(rounds, lambda: claims(rounds, "worker-1").items().isdisjoint(held.items()), 60)

@@ -25,9 +25,9 @@ KINDS = ("PADIS-2026-0000001", "PADIS-2026-0000002", "PADIS-2026-0000009")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One kind of card; all with `--all-profiles` (make chaos)."""
+    """One kind of card; all with `--thorough` (make chaos)."""
     if "line" in metafunc.fixturenames:
-        kinds = KINDS if metafunc.config.getoption("--all-profiles") else KINDS[1:2]
+        kinds = KINDS if metafunc.config.getoption("--thorough") else KINDS[1:2]
         metafunc.parametrize("line", kinds, indirect=True, scope="module")
 
 

@@ -4,6 +4,7 @@ Keys and PINs are not in it: they exist only for the chip they are meant for.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from card_profiles.codecs import iso7816_15 as directory
 from card_profiles.codecs import tlv
@@ -124,6 +125,16 @@ def _document_number(document_number: str) -> bytes:
 def _key_contents(profile: CardProfile, key: KeySpec, position: int, certificate: bytes) -> dict[str, bytes]:
     """Directory files and certificate of one key; key, certificate and PIN share their position as identifier."""
     fids = {file.name: file.fid for one in profile.applications if one.name == key.application for file in one.files}
+    names = f"{key.slot}.EF.OD", f"{key.slot}.EF.PrKD", f"{key.slot}.EF.CD"
+    standing = _directory_files(key, position, fids[names[1]], fids[names[2]], fids[key.certificate_file])
+    return {**dict(zip(names, standing, strict=True)), key.certificate_file: certificate}
+
+
+@lru_cache(maxsize=64)
+def _directory_files(
+    key: KeySpec, position: int, private_keys_fid: int, certificates_fid: int, certificate_fid: int
+) -> tuple[bytes, bytes, bytes]:
+    """EF.OD, EF.PrKD and EF.CD: the same on every card of a profile."""
     for_signature = key.slot == _SIGNATURE_SLOT
     label = "Signature" if for_signature else "Authentication"
     entry = directory.KeyEntry(
@@ -134,12 +145,11 @@ def _key_contents(profile: CardProfile, key: KeySpec, position: int, certificate
         for_signature=for_signature,
         made_on_chip=key.origin is KeyOrigin.CHIP,
     )
-    return {
-        f"{key.slot}.EF.OD": directory.build_ef_od(fids[f"{key.slot}.EF.PrKD"], fids[f"{key.slot}.EF.CD"]),
-        f"{key.slot}.EF.PrKD": directory.build_ef_prkd(entry),
-        f"{key.slot}.EF.CD": directory.build_ef_cd(label, position, fids[key.certificate_file]),
-        key.certificate_file: certificate,
-    }
+    return (
+        directory.build_ef_od(private_keys_fid, certificates_fid),
+        directory.build_ef_prkd(entry),
+        directory.build_ef_cd(label, position, certificate_fid),
+    )
 
 
 def _application(spec: ApplicationSpec, contents: Mapping[str, bytes]) -> ImageApplication:
@@ -169,13 +179,12 @@ def _decode_application(data: tlv.Tlv) -> ImageApplication:
 
 
 def _encode_file(file: ImageFile) -> bytes:
-    return tlv.encode(
-        _FILE,
-        _text(_FIRST, file.name)
-        + tlv.encode(_SECOND, file.fid.to_bytes(2, "big"))
-        + _text(_THIRD, file.written_by)
-        + tlv.encode(_FOURTH, file.content),
-    )
+    return tlv.encode(_FILE, _file_head(file.name, file.fid, file.written_by) + tlv.encode(_FOURTH, file.content))
+
+
+@lru_cache(maxsize=256)
+def _file_head(name: str, fid: int, written_by: str) -> bytes:
+    return _text(_FIRST, name) + tlv.encode(_SECOND, fid.to_bytes(2, "big")) + _text(_THIRD, written_by)
 
 
 def _decode_file(data: tlv.Tlv) -> ImageFile:

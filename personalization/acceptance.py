@@ -216,8 +216,15 @@ def record_owner(ref: RecordRef) -> str:
 
 def open_job(connection: Connection, vault: Vault, ref: JobRef) -> AcceptedJob:
     """A claimed job with its record opened. Raises `DataErased`, `SealBroken`."""
-    owner = record_owner(RecordRef(ref.record_id, ref.revision))
-    return AcceptedJob(ref, record_from_bytes(vault.open(connection, owner, ("record",))["record"]))
+    (opened,) = open_jobs(connection, vault, (ref,))
+    return opened
+
+
+def open_jobs(connection: Connection, vault: Vault, refs: Sequence[JobRef]) -> tuple[AcceptedJob, ...]:
+    """`open_job` of a batch, in this order. Raises `DataErased`, `SealBroken`: for the first in the way."""
+    owners = {ref.id: record_owner(RecordRef(ref.record_id, ref.revision)) for ref in refs}
+    bodies = vault.open_batch(connection, list(owners.values()), ("record",))
+    return tuple(AcceptedJob(ref, record_from_bytes(bodies[owners[ref.id]]["record"])) for ref in refs)
 
 
 def first_job(record: CheckedRecord, profile: CardProfile | None, document_number: str | None) -> NewJob:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
 from reportlab.lib.units import mm
 
 import card_profiles
@@ -22,16 +21,17 @@ from personalization.face_parts import (
     BASELINE,
     PATTERNS,
     STANDING,
-    Pen,
     PrintedPicture,
     apart,
     colour_of,
     drawn_once,
     fill,
-    image_object,
+    ink_object,
+    mask_object,
     name_of,
     opened_picture,
     pattern_object,
+    pen_of,
     portrait_object,
 )
 from personalization.pdf import (
@@ -55,7 +55,6 @@ FIELDS = frozenset(
 )  # fmt: skip
 MRZ_ITEMS = ("mrz1", "mrz2", "mrz3")
 MRZ_COLUMNS, MRZ_PITCH_MM = 30, 2.54  # ICAO 9303-5 §4.2.2: OCR-B, ten characters to the inch
-_OPAQUE = ("1", "L", "P", "RGB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class _Drawing:
 
     def __init__(self, page_height: float, content: FaceContent, fonts: Mapping[str, str], is_latin: bool) -> None:
         self._content = content
-        self._pen = Pen(page_height, tuple(fonts.items()), not is_latin)
+        self._pen = pen_of(page_height, tuple(fonts.items()), not is_latin)
         self._document = PdfDocument()
         for name in fonts.values():
             first = self._document.next_number
@@ -159,13 +158,9 @@ class _Drawing:
             return ""
         opened = opened_picture(self._content.signature.data, name_of(item))
         # Ink on the background of the card: the darker the pixel, the less transparent (§11.6.5.3).
-        ink = bytes(round(part * 255) for part in colour_of(item).rgb())
-        grey = opened.convert("L")
-        if opened.mode not in _OPAQUE or "transparency" in opened.info:
-            grey = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("L")
-        mask = self._document.add(image_object(opened.size, "/DeviceGray", grey.tobytes(), "/Decode [1 0]"))
+        mask = self._document.add(mask_object(self._content.signature.data, opened))
         name = f"Signature{len(self._pictures)}"
-        self._pictures[name] = self._document.add(image_object((1, 1), "/DeviceRGB", ink, f"/SMask {mask} 0 R"))
+        self._pictures[name] = self._document.add(ink_object(colour_of(item), mask))
         return self._place(name, opened.size, item)
 
     def _place(self, name: str, size_px: tuple[int, int], item: ArtItem) -> str:
@@ -178,7 +173,7 @@ class _Drawing:
     def _guilloche(self, item: ArtItem) -> str:
         if item.source not in PATTERNS:
             raise FaceRefused(f"The face knows no pattern {item.source}.")
-        body = pattern_object(item.source, item.width_mm, item.height_mm, item.size_pt, colour_of(item).rgb())
+        body = pattern_object(item.source, item.width_mm, item.height_mm, item.size_pt, colour_of(item))
         name = f"Guilloche{item.source}{item.width_mm}x{item.height_mm}x{item.size_pt}x{item.colour.lstrip('#')}"
         if name not in self._pictures:
             self._pictures[name] = self._document.add(body)

@@ -11,9 +11,8 @@ from io import BytesIO
 from typing import Protocol
 
 from PIL import Image
-from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.colors import HexColor
 from reportlab.lib.units import mm
-from reportlab.pdfgen.pathobject import PDFPathObject
 
 from card_profiles.model import ArtItem
 from personalization.face_fonts import HIGHEST, LINE_PITCH, FaceRefused, check_letters, fit_text, width_pt
@@ -24,10 +23,12 @@ BASELINE = 0.8  # type sizes below the top of a box
 SPECIMEN_DEGREES = 18
 INK = "#1B1B1F"  # where an item names no colour
 ALPHAS = {"Ghost": 0.28, "Specimen": 0.30}
+_OPAQUE = ("1", "L", "P", "RGB")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_COLOURS = {"L": "/DeviceGray", "RGB": "/DeviceRGB"}
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 PRINTED_PIXELS = (720, 960)  # more than a 600-dpi printer shows of the largest portrait
-PATTERNS: Mapping[str, Callable[[float, float], tuple[PDFPathObject, ...]]] = {"waves": waves, "rosette": rosette}
+PATTERNS: Mapping[str, Callable[[float, float], str]] = {"waves": waves, "rosette": rosette}
 
 
 class PrintedPicture(Protocol):
@@ -56,10 +57,10 @@ class Pen:
         return self.page_height - item.y_mm * float(mm)
 
     def font(self, item: ArtItem) -> str:
-        try:
-            return dict(self.fonts)[item.font]
-        except KeyError:
-            raise FaceRefused(f"{name_of(item)}: font file {item.font} is not part of the release.") from None
+        for file_name, name in self.fonts:
+            if file_name == item.font:
+                return name
+        raise FaceRefused(f"{name_of(item)}: font file {item.font} is not part of the release.")
 
     def show(self, font: str, size: float, x: float, y: float, text: str) -> str:
         """Operators that set one line of text, its baseline beginning at x, y (ISO 32000-1 §9.4)."""
@@ -78,6 +79,12 @@ class Pen:
             for index, line in enumerate(lines)
         )
         return f"{fill(item)} {' '.join(shown)}"
+
+
+@lru_cache(maxsize=32)
+def pen_of(page_height: float, fonts: tuple[tuple[str, str], ...], everything: bool) -> Pen:
+    """The one pen of these: what is looked up by it is found without comparing."""
+    return Pen(page_height, fonts, everything)
 
 
 def _text(pen: Pen, item: ArtItem) -> str:
@@ -119,7 +126,12 @@ def apart(operators: str) -> str:
 
 
 def fill(item: ArtItem) -> str:
-    return f"{numbers(*colour_of(item).rgb())} rg"
+    return _fill(*colour_of(item))
+
+
+@lru_cache(maxsize=64)
+def _fill(red: float, green: float, blue: float) -> str:
+    return f"{numbers(red, green, blue)} rg"
 
 
 @lru_cache(maxsize=64)
@@ -128,8 +140,7 @@ def pattern_object(
 ) -> bytes:
     """A form with the pattern's curves (§8.10)."""
     width, height = width_mm * mm, height_mm * mm
-    curves = "\n".join(f"{path.getCode()} S" for path in PATTERNS[source](width, height))
-    drawn = f"{numbers(*colour)} RG {number(line_pt)} w\n{curves}".encode("ascii")
+    drawn = f"{numbers(*colour)} RG {number(line_pt)} w\n{PATTERNS[source](width, height)}".encode("ascii")
     return stream(f"/Type /XObject /Subtype /Form /BBox [0 0 {numbers(width, height)}]", drawn, level=9)
 
 
@@ -142,6 +153,40 @@ def portrait_object(portrait: PrintedPicture, name: str) -> tuple[bytes, tuple[i
     # Not every printer takes JPEG 2000, so its pixels go in.
     rgb = _printable(opened_picture(portrait.data, name))
     return image_object(rgb.size, "/DeviceRGB", rgb.tobytes()), rgb.size
+
+
+def mask_object(data: bytes, opened: Image.Image) -> bytes:
+    """A drawing whose darkness covers: grey, turned around by its /Decode. `opened` is what `data` showed."""
+    size = opened.size
+    packed = _grey_png_rows(data)
+    if packed is not None:  # as it came: PDF has taken over PNG's compression with its filters (§7.4.4.4)
+        predicted = f"/DecodeParms << /Predictor 15 /Colors 1 /BitsPerComponent 8 /Columns {size[0]} >>"
+        return image_object(size, "/DeviceGray", packed, f"/Decode [1 0] /Filter /FlateDecode {predicted}")
+    grey = opened.convert("L")
+    if opened.mode not in _OPAQUE or "transparency" in opened.info:
+        grey = Image.alpha_composite(Image.new("RGBA", size, "white"), opened.convert("RGBA")).convert("L")
+    return image_object(size, "/DeviceGray", grey.tobytes(), "/Decode [1 0]")
+
+
+def _grey_png_rows(data: bytes) -> bytes | None:
+    """The compressed rows of a PNG that opens, where they are of 8 bits grey, opaque and not interlaced; else None."""
+    if data[:8] != _PNG or data[24:29] != b"\x08\x00\x00\x00\x00":  # ISO/IEC 15948 §11.2.2: IHDR comes first
+        return None
+    rows, position = [], 8
+    while position + 12 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        if kind == b"tRNS":
+            return None
+        if kind == b"IDAT":
+            rows.append(data[position + 8 : position + 8 + length])
+        position += length + 12
+    return b"".join(rows)
+
+
+def ink_object(colour: tuple[float, float, float], mask: int) -> bytes:
+    """One pixel of ink, shown through the mask of this number."""
+    ink = bytes(round(part * 255) for part in colour).hex().encode()
+    return image_object((1, 1), "/DeviceRGB", ink + b">", f"/SMask {mask} 0 R /Filter /ASCIIHexDecode")
 
 
 def image_object(size_px: tuple[int, int], colours: str, data: bytes, entries: str = "") -> bytes:
@@ -179,11 +224,18 @@ def opened_picture(data: bytes, name: str) -> Image.Image:
     return picture
 
 
-def colour_of(item: ArtItem) -> Color:
+def colour_of(item: ArtItem) -> tuple[float, float, float]:
+    """Red, green and blue, 0 to 1. Raises `FaceRefused`."""
     try:
-        return HexColor(item.colour or INK)
+        return _colour(item.colour or INK)
     except ValueError:
         raise FaceRefused(f"{name_of(item)}: the colour is not written as #rrggbb.") from None
+
+
+@lru_cache(maxsize=64)
+def _colour(written: str) -> tuple[float, float, float]:
+    red, green, blue = HexColor(written).rgb()
+    return red, green, blue
 
 
 def name_of(item: ArtItem) -> str:

@@ -60,7 +60,7 @@ class PdfDocument:
         shared = self.add(resources.encode("ascii"))
         pages = []
         for content in contents:
-            drawn = self.add(stream("", content))
+            drawn = self.add(stream("", content, level=2))  # the least work; a page is a few kB either way
             pages.append(drawn + 1)
             # §7.7.3.3; the tree follows the last page, its number is told when it is known.
             self.add(b"<< /Type /Page /Parent @ 0 R /Contents %d 0 R /Resources %d 0 R >>" % (drawn, shared))
@@ -94,10 +94,12 @@ class EmbeddedFont:
     name: str
     file: bytes
     glyphs: Mapping[int, int]
+    written: Mapping[str, str]
+    """Letter -> its glyph number in four hexadecimal digits."""
 
     def codes(self, text: str) -> str:
         """A text as a hexadecimal string of glyph numbers; every letter must be in the repertoire."""
-        return "<" + "".join(f"{self.glyphs[ord(letter)]:04X}" for letter in text) + ">"
+        return f"<{''.join(map(self.written.__getitem__, text))}>"
 
 
 @lru_cache(maxsize=32)
@@ -108,7 +110,9 @@ def embedded_font(name: str, *, everything: bool) -> EmbeddedFont:
     renumbered: dict[int, int] = {}
     for code in letters:  # glyphs are numbered as they are first met; 0 is the box of what is missing
         renumbered.setdefault(face.charToGlyph[code], len(renumbered) + 1)
-    return EmbeddedFont(name, face.makeSubset(letters), {code: renumbered[face.charToGlyph[code]] for code in letters})
+    glyphs = {code: renumbered[face.charToGlyph[code]] for code in letters}
+    written = {chr(code): f"{glyph:04X}" for code, glyph in glyphs.items()}
+    return EmbeddedFont(name, face.makeSubset(letters), glyphs, written)
 
 
 @lru_cache(maxsize=64)

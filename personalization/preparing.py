@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from hsm.errors import HsmError, HsmUnavailable
-from personalization.acceptance import open_job
+from personalization.acceptance import open_jobs
 from personalization.audit import Event, record_events
 from personalization.errors import DataErased, EngineError, FencedOut, place_of
 from personalization.face import FaceRefused
@@ -142,7 +142,7 @@ class Preparation:
 
     def _open(self, refs: Sequence[JobRef]) -> tuple[AcceptedJob, ...]:
         with self._database.reading() as connection:
-            return tuple(open_job(connection, self._vault, ref) for ref in refs)
+            return open_jobs(connection, self._vault, refs)
 
     def _give_back(self, refs: Sequence[JobRef], state: JobState, reason: str) -> None:
         for ref in refs:

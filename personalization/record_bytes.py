@@ -5,6 +5,7 @@ The same record gives the same bytes. Reading trusts them (they come out of a se
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache
 from types import UnionType
@@ -26,7 +27,7 @@ def record_from_bytes(data: bytes) -> CheckedRecord:
     body = json.loads(data)
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ValueError("the bytes are no checked record of this format")
-    read: CheckedRecord = _from_plain(CheckedRecord, body["record"])
+    read: CheckedRecord = _reader(CheckedRecord)(body["record"])
     return read
 
 
@@ -42,19 +43,26 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-_hints = cache(get_type_hints)
-
-
-def _from_plain(kind: Any, value: Any) -> Any:
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What turns a plain value into this kind; made once for every kind, for a record has some seventy members."""
     if get_origin(kind) in {Union, UnionType}:
-        (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
-        return None if value is None else _from_plain(kind, value)
+        (choice,) = (choice for choice in get_args(kind) if choice is not type(None))
+        read = _reader(choice)
+        return lambda value: None if value is None else read(value)
     if get_origin(kind) is tuple:
-        return tuple(_from_plain(get_args(kind)[0], item) for item in value)
+        read = _reader(get_args(kind)[0])
+        return lambda value: tuple(map(read, value))
     if hasattr(kind, "__dataclass_fields__"):
-        return kind(**{name: _from_plain(hint, value[name]) for name, hint in _hints(kind).items()})
+        members = tuple((name, _reader(hint)) for name, hint in get_type_hints(kind).items())
+        return lambda value: kind(**{name: read(value[name]) for name, read in members})
     if kind is bytes:
-        return base64.b64decode(value)
+        return base64.b64decode
     if kind in {date, datetime}:
-        return kind.fromisoformat(value)
+        from_text: Callable[[Any], Any] = kind.fromisoformat
+        return from_text
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
     return value

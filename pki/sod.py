@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from card_profiles.codecs import der
 from hsm.errors import SignatureMismatch
-from hsm.ports import Curve, Signer
+from hsm.ports import PublicKey, Signer
 from pki import object_identifiers as oids
 from pki.authorities import Authority
-from pki.certificate import Certificate, algorithm_identifier, read_certificate, utc_seconds
+from pki.certificate import algorithm_identifier, read_certificate, utc_seconds
 from pki.ecdsa import HASH_OF_CURVE, digest, verify
 from pki.errors import DocumentSignerNotUsable, SignatureInvalid
 from pki.lint import extension_values as values
@@ -32,8 +32,7 @@ _LDS_VERSION = der.sequence(der.printable("0108"), der.printable("040000"))
 class _SignerParts:
     """What is the same in every EF.SOD of one document signer."""
 
-    certificate: Certificate
-    curve: Curve
+    public_key: PublicKey
     hash_name: str
     hash_identifier: bytes
     signature_identifier: bytes
@@ -45,12 +44,11 @@ class _SignerParts:
 @lru_cache(maxsize=16)
 def _signer_parts(der_certificate: bytes) -> _SignerParts:
     certificate = read_certificate(der_certificate)
-    curve = certificate.public_key().curve
-    hash_name = HASH_OF_CURVE[curve]
+    public_key = certificate.public_key()
+    hash_name = HASH_OF_CURVE[public_key.curve]
     period = certificate.extensions.get(oids.PRIVATE_KEY_USAGE_PERIOD)
     return _SignerParts(
-        certificate=certificate,
-        curve=curve,
+        public_key=public_key,
         hash_name=hash_name,
         hash_identifier=der.sequence(der.oid(oids.HASHES[hash_name])),  # RFC 5754 §2: without NULL
         signature_identifier=algorithm_identifier(_ALGORITHM_OF_HASH[hash_name]),
@@ -77,7 +75,7 @@ def build_ef_sod(
     to_be_signed = digest(parts.hash_name, der.set_of(*attributes))  # RFC 5652 §5.4: as SET OF, not as [0]
     signature = signer.sign(document_signer.label, to_be_signed)
     try:
-        verify(parts.certificate.public_key(), to_be_signed, signature)
+        verify(parts.public_key, to_be_signed, signature)
     except SignatureInvalid:
         raise SignatureMismatch("an EF.SOD's signature does not verify under its document signer's key") from None
     signer_info = der.sequence(

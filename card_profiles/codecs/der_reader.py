@@ -1,7 +1,7 @@
 """Reads DER strictly (ITU-T X.690 §8-11): elements with offsets, and their values."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from card_profiles.codecs.der_tags import (
     BIT_STRING,
@@ -23,9 +23,8 @@ from card_profiles.codecs.der_tags import (
 _LONGEST_ARC_BITS = 128  # the largest arcs in use are UUIDs (X.667 §7)
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One element as it stands in the input.
+class Element(NamedTuple):
+    """One element as it stands in the input; a tuple, for a certificate has some fifty of them.
 
     `whole` is header and content, `content` the contents octets, `offset` where `whole` begins in the outermost input.
     """
@@ -91,18 +90,17 @@ def _read_element(data: bytes, position: int, base: int) -> Element:
     tag = data[position]
     if tag & 0x1F == 0x1F:
         raise DerError(f"an identifier of several octets at {where}")
-    length, start = _read_length(data, position + 1, where)
+    length, start = data[position + 1], position + 2
+    if length >= 0x80:
+        length, start = _read_long_length(data, position + 1, where)
     end = start + length
     if end > len(data):
         raise DerError(f"the input ends inside the element at {where}")
     return Element(tag, data[position:end], data[start:end], where)
 
 
-def _read_length(data: bytes, position: int, where: int) -> tuple[int, int]:
-    first = data[position]
-    if first < 0x80:
-        return first, position + 1
-    count = first & 0x7F
+def _read_long_length(data: bytes, position: int, where: int) -> tuple[int, int]:
+    count = data[position] & 0x7F
     octets = data[position + 1 : position + 1 + count]
     if count == 0 or count > 4 or len(octets) != count:
         raise DerError(f"the length at {where} is indefinite, too long or cut off")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from card_profiles.codecs.der_tags import (
     BIT_STRING,
@@ -72,6 +73,7 @@ def integer(value: int) -> bytes:
     return encode(INTEGER, value.to_bytes(magnitude.bit_length() // 8 + 1, "big", signed=True))
 
 
+@lru_cache(maxsize=256)
 def oid(dotted: str) -> bytes:
     """OBJECT IDENTIFIER from its dotted form. Raises `DerError` when the form is wrong."""
     try:

@@ -6,6 +6,7 @@ A tag is the integer its identifier octets make, for example 0x5C, 0x5F1F or 0x7
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from card_profiles.codecs.errors import CodecError
 
@@ -45,10 +46,7 @@ class Tlv:
 
 def encode(tag: int, value: bytes) -> bytes:
     """One data object. Raises `TlvError` when `tag` is no tag."""
-    octets = _tag_octets(tag)
-    if _tag_size(octets, 0) != len(octets):
-        raise TlvError(f"{tag:X} is not a tag")
-    return octets + _length_octets(len(value)) + value
+    return _checked_tag(tag) + _length_octets(len(value)) + value
 
 
 def decode(data: bytes, tag: int) -> Tlv:
@@ -74,6 +72,14 @@ def _decode(data: bytes) -> Iterator[Tlv]:
         if position > len(data):
             raise TlvError(f"the data ends inside the value of {tag:02X}")
         yield Tlv(tag, data[start:position])
+
+
+@lru_cache(maxsize=256)
+def _checked_tag(tag: int) -> bytes:
+    octets = _tag_octets(tag)
+    if _tag_size(octets, 0) != len(octets):
+        raise TlvError(f"{tag:X} is not a tag")
+    return octets
 
 
 def _tag_octets(tag: int) -> bytes:

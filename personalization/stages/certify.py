@@ -149,9 +149,7 @@ class Certification:
             ]
         if rows:
             connection.execute(insert(certificate), rows)
-        for ref, pair in new:
-            bodies = {f"tbs.{slot}": tbs for slot, (_, tbs) in pair.items()}
-            self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
+        self._seal(connection, "tbs", new)
 
     def _store_pairs(
         self, connection: Connection, signed: Sequence[tuple[KeyedJob, _Pair]], now: datetime, milliseconds: int
@@ -170,9 +168,7 @@ class Certification:
             keep=True,
         )
         issued = [(job.accepted.ref, pair) for job, pair in signed if pair]
-        for ref, pair in issued:
-            bodies = {f"certificate.{slot}": der for slot, (_, der) in pair.items()}
-            self._vault.seal(connection, RecordRef(ref.record_id, ref.revision), ref.id, bodies)
+        self._seal(connection, "certificate", issued)
         # Born on hold: a card lost on its way is good for nothing; its certificates become good at handover.
         connection.execute(
             update(certificate)
@@ -184,6 +180,19 @@ class Certification:
         return tuple(
             CertifiedJob(job, {slot: IssuedCertificate(serial, der) for slot, (serial, der) in pair.items()})
             for job, pair in signed
+        )
+
+    def _seal(self, connection: Connection, kind: str, pairs: Sequence[tuple[JobRef, _Pair]]) -> None:
+        self._vault.seal_batch(
+            connection,
+            [
+                (
+                    RecordRef(ref.record_id, ref.revision),
+                    ref.id,
+                    {f"{kind}.{slot}": octets for slot, (_, octets) in pair.items()},
+                )
+                for ref, pair in pairs
+            ],
         )
 
     def _issued_event(self, ref: JobRef, pair: _Pair, now: datetime) -> Event:

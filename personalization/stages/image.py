@@ -33,7 +33,7 @@ from pki.sod import build_ef_sod
 
 FILLER_BYTES = 53
 CAN_DIGITS = 6
-STORED_AT_ONCE = 10
+STORED_AT_ONCE = 25
 """Images in one transaction: little is lost with a crash, and a commit waits for the disk however small it is."""
 AUTHORITY = "PMLP / OCMA"
 
@@ -95,16 +95,16 @@ class Imaging:
             to=Stage.ENCODE,
             keep=False,
         )
-        for job in jobs:
-            marks = json.dumps({"mrz": list(job.art.mrz), "can": job.art.can}).encode()
-            self._vault.seal(
-                connection,
-                RecordRef(job.ref.record_id, job.ref.revision),
-                job.ref.id,
-                {"image": image_to_bytes(job.image), "face": job.art.document, "marks": marks},
-            )
+        self._vault.seal_batch(
+            connection, [(RecordRef(job.ref.record_id, job.ref.revision), job.ref.id, _bodies(job)) for job in jobs]
+        )
         refs = [job.ref for job in jobs]
         record_events(connection, *(Event("job.imaged", now, ref.owner, ref.record_id, ref.id) for ref in refs))
+
+
+def _bodies(job: ImagedJob) -> Mapping[str, bytes]:
+    marks = json.dumps({"mrz": list(job.art.mrz), "can": job.art.can}).encode()
+    return {"image": image_to_bytes(job.image), "face": job.art.document, "marks": marks}
 
 
 def load_image(connection: Connection, vault: Vault, job: CertifiedJob) -> ImagedJob:

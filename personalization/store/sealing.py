@@ -5,7 +5,7 @@ HSM together open anything. Erasing the data key erases the record's data (docs/
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -51,40 +51,60 @@ class Vault:
         """Drop all unwrapped data keys from memory."""
         self._ciphers.clear()
 
+    def load_keys(self, records: Iterable[RecordRef]) -> None:
+        """Unwrap the data keys of a batch, asked for in one query. Raises `DataErased`."""
+        missing = [record for record in dict.fromkeys(records) if record not in self._ciphers]
+        if not missing:
+            return
+        with self._key_store.reading() as connection:
+            rows = connection.execute(
+                select(data_key).where(data_key.c.record_id.in_({record.record_id for record in missing}))
+            ).all()
+        wrapped = {RecordRef(row.record_id, row.revision): row.wrapped for row in rows}
+        for record in missing:
+            key = wrapped.get(record)
+            if key is None:
+                raise DataErased(f"the data of record {record.record_id} has been erased")
+            self._ciphers[record] = AESGCM(self._hsm.unwrap_data_key(key))
+
     def seal(self, connection: Connection, record: RecordRef, owner_id: str, bodies: Mapping[str, bytes]) -> None:
         """Store new bodies in the caller's transaction. Raises `DataErased`."""
-        cipher = self._cipher(record)
-        rows = []
-        for kind, clear in bodies.items():
-            nonce = os.urandom(NONCE_BYTES)
-            body = nonce + cipher.encrypt(nonce, clear, _bound_to(record, owner_id, kind))
-            rows.append(
-                {
-                    "owner_id": owner_id,
-                    "kind": kind,
-                    "record_id": record.record_id,
-                    "revision": record.revision,
-                    "body": body,
-                }
-            )
+        self.seal_batch(connection, ((record, owner_id, bodies),))
+
+    def seal_batch(self, connection: Connection, batch: Sequence[tuple[RecordRef, str, Mapping[str, bytes]]]) -> None:
+        """`seal` of several owners' bodies: record, owner id and bodies by kind. Raises `DataErased`."""
+        self.load_keys(record for record, _, _ in batch)
+        rows = [
+            {
+                "owner_id": owner_id,
+                "kind": kind,
+                "record_id": record.record_id,
+                "revision": record.revision,
+                "body": self._sealed(record, owner_id, kind, clear),
+            }
+            for record, owner_id, bodies in batch
+            for kind, clear in bodies.items()
+        ]
         if rows:
             connection.execute(insert(sealed_body), rows)
 
     def open(self, connection: Connection, owner_id: str, kinds: Iterable[str]) -> dict[str, bytes]:
         """The bodies of these kinds that exist. Raises `DataErased`, `SealBroken`."""
+        return self.open_batch(connection, (owner_id,), kinds)[owner_id]
+
+    def open_batch(
+        self, connection: Connection, owner_ids: Sequence[str], kinds: Iterable[str]
+    ) -> dict[str, dict[str, bytes]]:
+        """`open` of several owners' bodies, by owner id. Raises `DataErased`, `SealBroken`."""
         rows = connection.execute(
-            select(sealed_body).where(sealed_body.c.owner_id == owner_id, sealed_body.c.kind.in_(tuple(kinds)))
+            select(sealed_body).where(sealed_body.c.owner_id.in_(owner_ids), sealed_body.c.kind.in_(tuple(kinds)))
         ).all()
-        opened = {}
+        self.load_keys(RecordRef(row.record_id, row.revision) for row in rows)
+        opened: dict[str, dict[str, bytes]] = {owner_id: {} for owner_id in owner_ids}
         for row in rows:
-            record = RecordRef(row.record_id, row.revision)
-            nonce, ciphertext = row.body[:NONCE_BYTES], row.body[NONCE_BYTES:]
-            try:
-                opened[row.kind] = self._cipher(record).decrypt(
-                    nonce, ciphertext, _bound_to(record, owner_id, row.kind)
-                )
-            except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
-                raise SealBroken(f"the sealed {row.kind} of {owner_id} does not open") from None
+            opened[row.owner_id][row.kind] = self._opened(
+                RecordRef(row.record_id, row.revision), row.owner_id, row.kind, row.body
+            )
         return opened
 
     def erase(self, record: RecordRef) -> None:
@@ -101,18 +121,16 @@ class Vault:
             )
         self._key_store.sweep()
 
-    def _cipher(self, record: RecordRef) -> AESGCM:
-        if record not in self._ciphers:
-            with self._key_store.reading() as connection:
-                wrapped = connection.execute(
-                    select(data_key.c.wrapped).where(
-                        data_key.c.record_id == record.record_id, data_key.c.revision == record.revision
-                    )
-                ).scalar_one_or_none()
-            if wrapped is None:
-                raise DataErased(f"the data of record {record.record_id} has been erased")
-            self._ciphers[record] = AESGCM(self._hsm.unwrap_data_key(wrapped))
-        return self._ciphers[record]
+    def _sealed(self, record: RecordRef, owner_id: str, kind: str, clear: bytes) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._ciphers[record].encrypt(nonce, clear, _bound_to(record, owner_id, kind))
+
+    def _opened(self, record: RecordRef, owner_id: str, kind: str, body: bytes) -> bytes:
+        nonce, ciphertext = body[:NONCE_BYTES], body[NONCE_BYTES:]
+        try:
+            return self._ciphers[record].decrypt(nonce, ciphertext, _bound_to(record, owner_id, kind))
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+            raise SealBroken(f"the sealed {kind} of {owner_id} does not open") from None
 
 
 def _bound_to(record: RecordRef, owner_id: str, kind: str) -> bytes:

@@ -177,6 +177,35 @@ def test_jpeg_2000_is_drawn(profile: CardProfile, content: FaceContent) -> None:
     assert sum(differences) / len(differences) < 3
 
 
+@pytest.mark.parametrize("size", [(400, 100), (600, 400)], ids=["one block", "several blocks"])
+def test_a_grey_signature_goes_in_as_it_came_and_looks_as_any_other(
+    profile: CardProfile, content: FaceContent, size: tuple[int, int]
+) -> None:
+    grey = Image.frombytes("L", size, random.Random(7).randbytes(size[0] * size[1]))
+    grey.paste(30, (20, 20, 200, 60))
+    as_it_came, *drawn = (
+        compose_face(profile, replace(content, signature=Drawn("image/png", as_png(form))))
+        for form in (grey, grey.convert("RGB"), grey.convert("RGBA"))
+    )
+    assert b"/Predictor 15" in as_it_came
+    for document in drawn:
+        assert b"/Predictor 15" not in document
+        assert ImageChops.difference(raster(as_it_came, 0), raster(document, 0)).getbbox() is None
+
+
+def test_what_is_transparent_in_a_grey_signature_draws_nothing(profile: CardProfile, content: FaceContent) -> None:
+    signature = Drawn("image/png", as_png(Image.new("L", (400, 100), 0), transparency=0))
+    blank = Drawn("image/png", as_png(Image.new("L", (400, 100), 255)))
+    seen, nothing = (raster(compose_face(profile, replace(content, signature=s)), 0) for s in (signature, blank))
+    assert ImageChops.difference(seen, nothing).getbbox() is None
+
+
+def test_a_grey_signature_that_is_cut_off_is_refused(profile: CardProfile, content: FaceContent) -> None:
+    whole = as_png(Image.frombytes("L", (400, 100), random.Random(7).randbytes(40_000)))
+    with pytest.raises(FaceRefused, match="signature: the picture does not open"):
+        compose_face(profile, replace(content, signature=Drawn("image/png", whole[: len(whole) // 2])))
+
+
 @pytest.mark.parametrize(
     "surname",
     [
@@ -334,6 +363,12 @@ def test_fit_prefers_spaces_and_never_overflows(profile: CardProfile) -> None:
         assert " ".join(lines) == text
         assert all(width_pt(line, font, size) <= 110.01 for line in lines)
         assert 4.4 <= size <= 8.0
+
+
+def as_png(picture: Image.Image, **options: int) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()
 
 
 def tiny_jpeg() -> Drawn:

@@ -106,6 +106,54 @@ def test_two_seals_of_the_same_body_differ(database: Database, sealed: Vault) ->
     assert rows[0] != rows[1]
 
 
+# --- batches ------------------------------------------------------------------------------------------------------
+def test_a_batch_is_opened_by_owner(database: Database, sealed: Vault) -> None:
+    sealed.forget()
+    with database.reading() as connection:
+        assert sealed.open_batch(connection, ["bruno/1", "anna/1", "nobody/1"], ["record"]) == {
+            "bruno/1": {"record": b"record of bruno"},
+            "anna/1": {"record": SECRET},
+            "nobody/1": {},
+        }
+
+
+def test_a_batch_asks_each_store_once(database: Database, sealed: Vault, key_store: Database) -> None:
+    sealed.forget()
+    asked: list[str] = []
+    for each in (database, key_store):
+        event.listen(each.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: asked.append(statement))
+    batch = [(ANNA, "job-1", {"image": b"1", "face": b"2"}), (BRUNO, "job-2", {"image": b"3"})]
+    with database.begin() as connection:
+        sealed.seal_batch(connection, batch)
+    with database.reading() as connection:
+        opened_batch = sealed.open_batch(connection, ["job-1", "job-2"], ["image", "face"])
+    assert opened_batch == {owner_id: bodies for _, owner_id, bodies in batch}
+    assert [[word for word in ("data_key", "sealed_body") if word in each] for each in asked if "FROM" in each] == [
+        ["data_key"],
+        ["sealed_body"],
+    ]
+    assert len([each for each in asked if "INSERT" in each]) == 1
+
+
+def test_a_batch_with_an_erased_record_is_not_opened(database: Database, sealed: Vault) -> None:
+    sealed.erase(ANNA)
+    sealed.forget()
+    with pytest.raises(DataErased), database.reading() as connection:
+        sealed.open_batch(connection, ["bruno/1", "anna/1"], ["record"])
+
+
+def test_a_batch_whose_bodies_changed_places_is_not_opened(database: Database, sealed: Vault) -> None:
+    with database.begin() as connection:
+        for owner_id, other in (("anna/1", "between"), ("bruno/1", "anna/1"), ("between", "bruno/1")):
+            connection.execute(
+                update(sealed_body)
+                .where(sealed_body.c.owner_id == owner_id, sealed_body.c.kind == "record")
+                .values(owner_id=other)
+            )
+    with pytest.raises(SealBroken), database.reading() as connection:
+        sealed.open_batch(connection, ["anna/1", "bruno/1"], ["record"])
+
+
 # --- data keys ----------------------------------------------------------------------------------------------------
 def test_a_record_that_has_a_data_key_keeps_it(database: Database, sealed: Vault) -> None:
     """After a crash between the two stores the page is pulled again: the key waits and is adopted."""

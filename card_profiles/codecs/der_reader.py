@@ -189,7 +189,8 @@ def read_time(element: Element) -> datetime:
         moment = datetime.strptime(element.content.decode("ascii"), form).replace(tzinfo=UTC)
     except ValueError:
         raise DerError(f"the time at {element.offset} is not of the form of RFC 5280") from None
-    if len(element.content) != size or not element.content[:-1].isdigit():  # strptime takes a space for a zero
+    # strptime takes a space for a zero, and a small z
+    if len(element.content) != size or not element.content[:-1].isdigit() or not element.content.endswith(b"Z"):
         raise DerError(f"the time at {element.offset} is not of the form of RFC 5280")
     if element.tag == UTC_TIME and moment.year >= 2050:  # RFC 5280: 50-99 are 1950-1999, strptime turns at 69
         moment = moment.replace(year=moment.year - 100)

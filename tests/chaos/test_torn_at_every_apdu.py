@@ -15,7 +15,7 @@ FEWEST_COMMANDS = 100
 """A whole personalization has more commands than this, so that a count that went wrong shows."""
 
 STRIDE = 9
-TORN_THREE_TIMES = (7, 15, 29, 44, 60)
+TORN_THREE_TIMES = (7, 15, 29, 36, 44)
 """Commands of encoding and of the reading after it: from the seventh on the blank is bound."""
 TEARS = ("torn-before", "torn-after")
 

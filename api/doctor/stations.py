@@ -9,7 +9,7 @@ from api.doctor.looking import look_for_readers
 from api.doctor.patient import Patient
 from api.failure import CommandFailed
 from personalization.station.errors import StationError
-from personalization.station.pcsc_readers import is_listed
+from personalization.station.pcsc_readers import reader_named
 from personalization.station.printer import IppPrinter
 from personalization.station.printer_status import PrinterState, PrinterStatus, printer_status
 
@@ -47,7 +47,7 @@ def _no_service(patient: Patient, sentence: str) -> Finding:
 def _reader(name: str, listed: tuple[str, ...] | None) -> Finding:
     if listed is None:
         return failed(f"reader {name}", "not to be seen without the PC/SC service", "see pcscd")
-    if is_listed(name, listed):
+    if reader_named(name, listed) is not None:
         return ok(f"reader {name}", "listed (not touched)")
     what_to_do = (
         "look at its cable and power; pcscd forgets a reader that failed: then restart it, with all stations idle"

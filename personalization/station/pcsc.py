@@ -20,6 +20,7 @@ from typing import Any
 
 from personalization.station.errors import CardAbsent, ReaderGone
 from personalization.station.journal import AnswerMissing, ScriptPlayer
+from personalization.station.pcsc_readers import list_readers, reader_named
 from personalization.station.ports import Outcome, Script
 
 _POLL_SECONDS = 0.02
@@ -62,17 +63,10 @@ class PcscTerminal:
         return self._found or self._wanted
 
     def other_readers(self) -> tuple[str, ...]:
-        """As `Terminal.other_readers`; the readers are listed, none is touched. Empty where there is no service."""
-        scard = _scard()
-        status, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
-        if status != scard.SCARD_S_SUCCESS:
-            return ()
-        status, names = scard.SCardListReaders(context, [])
-        scard.SCardReleaseContext(context)
-        if status != scard.SCARD_S_SUCCESS:
-            return ()
-        own = _named(self._wanted, names)
-        return tuple(name for name in names if name != own)
+        """As `Terminal.other_readers`; the readers are listed, none is touched. Raises `StationUnavailable`."""
+        listed = list_readers()
+        own = reader_named(self._wanted, listed)
+        return tuple(name for name in listed if name != own)
 
     def power_on(self) -> bytes:
         """Connects exclusively, powers the card off and on, and returns its ATR.
@@ -127,7 +121,7 @@ class PcscTerminal:
                 self._context = None
                 return status, None
         status, names = scard.SCardListReaders(self._context, [])
-        self._found = _named(self._wanted, names) if status == scard.SCARD_S_SUCCESS else None
+        self._found = reader_named(self._wanted, names) if status == scard.SCARD_S_SUCCESS else None
         if self._found is None:
             self.release()
             self._noticed = None  # a service that comes back counts from the beginning
@@ -228,13 +222,6 @@ def _loss(scard: ModuleType, status: int) -> str:
     if status == scard.SCARD_W_RESET_CARD:
         return "the card was reset"
     return f"PC/SC answered {status & 0xFFFFFFFF:08X}"
-
-
-def _named(wanted: str, names: list[str]) -> str | None:
-    if wanted in names:
-        return wanted
-    numbered = [name for name in names if name.rsplit(" ", 2)[0] == wanted]
-    return numbered[0] if len(numbered) == 1 else None
 
 
 def _scard() -> ModuleType:

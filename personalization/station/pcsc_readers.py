@@ -4,6 +4,8 @@ pcsc-lite 1.9.9 lose it.
 To be called in a process of its own: PC/SC-Lite reads the path of its socket once (PCSCLITE_CSOCK_NAME).
 """
 
+from collections.abc import Sequence
+
 from personalization.station.errors import StationUnavailable
 
 
@@ -27,6 +29,9 @@ def list_readers() -> tuple[str, ...]:
     return tuple(names)
 
 
-def is_listed(reader: str, listed: tuple[str, ...]) -> bool:
-    """Whether a station's reader is there; PC/SC-Lite adds two counters to its name (`Station 1 00 00`)."""
-    return reader in listed or sum(name.rsplit(" ", 2)[0] == reader for name in listed) == 1
+def reader_named(wanted: str, listed: Sequence[str]) -> str | None:
+    """The full name of a station's reader; PC/SC-Lite adds two counters to it (`Station 1 00 00`)."""
+    if wanted in listed:
+        return wanted
+    numbered = [name for name in listed if name.rsplit(" ", 2)[0] == wanted]
+    return numbered[0] if len(numbered) == 1 else None

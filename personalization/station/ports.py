@@ -72,7 +72,10 @@ class Terminal(Protocol):
         """The PC/SC name other programs can use while this terminal is released; None where there is no PC/SC."""
 
     def other_readers(self) -> tuple[str, ...]:
-        """PC/SC names of all other readers here, which a program that uses this one must leave alone."""
+        """PC/SC names of all other readers here, which a program that uses this one must leave alone.
+
+        Raises `StationUnavailable` where the service does not tell them.
+        """
 
     def power_on(self) -> bytes:
         """Connect exclusively and reset the card; its ATR. Raises `CardAbsent`, `ReaderGone`."""

@@ -8,7 +8,7 @@ import pytest
 from personalization.station.errors import StationUnavailable
 from personalization.station.ipp import Attribute, Group, GroupTag, Message, Operation, Tag, attribute, encode
 from personalization.station.ipp_decode import decode
-from personalization.station.pcsc_readers import is_listed
+from personalization.station.pcsc_readers import reader_named
 from personalization.station.printer import IppPrinter
 from personalization.station.printer_status import NAMES, PrinterState, PrinterStatus, Supply, printer_status
 
@@ -109,4 +109,4 @@ def test_a_printer_that_is_away_is_an_error_of_ours() -> None:
     ],
 )
 def test_a_reader_is_known_without_the_services_counters(listed: tuple[str, ...], there: bool) -> None:
-    assert is_listed("Station 1", listed) is there
+    assert (reader_named("Station 1", listed) is not None) is there

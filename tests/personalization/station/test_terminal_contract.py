@@ -18,7 +18,7 @@ from card_profiles.profile import load_profile
 from personalization.station.apdu import CommandApdu
 from personalization.station.contact import read_contact
 from personalization.station.encode import encode_card
-from personalization.station.errors import CardAbsent, HopperEmpty, ReaderGone, StaleFence
+from personalization.station.errors import CardAbsent, HopperEmpty, ReaderGone, StaleFence, StationUnavailable
 from personalization.station.feeder import FeederClient
 from personalization.station.ports import Command, FeederState, Lost, Outcome, Played, Script, ScriptId, Stopped
 from simulators.chip.maker import Order, make_delivery
@@ -212,3 +212,11 @@ def test_a_whole_card_is_encoded(stand: Stand, chip_keys: Any, card: Any) -> Non
     select_file = CommandApdu(0x00, 0xA4, 0x02, 0x0C, biggest.fid.to_bytes(2, "big")).encode().hex()
     outcome = stand.terminal.play(script("read", "00A4040C07A0000002471001", select_file, "00B00000000000"))
     assert answers(outcome)[-1] == biggest.content
+
+
+def test_readers_that_cannot_be_listed_are_not_taken_for_none(tmp_path: Path) -> None:
+    """OpenSC told of no other reader would open them all."""
+    terminal = RemoteTerminal(pcsc, str(tmp_path / "no.socket"), "Station 1")
+    with pytest.raises(StationUnavailable):
+        terminal.other_readers()
+    terminal.close()
